@@ -100,9 +100,9 @@ def select(
     if more or kind not in Cost._fields:
         raise ValueError(f'target must be one of {{"macs": n}} and {{"params": n}}; got {dict(target)}')
     base = base or costs.full
+    require_reachable(groups, costs, target, base=base, original=original, limits=limits)
     ties = _ties(groups, scores, original or {}, normalize, limits)
     widths = {name: layer.full for name, layer in costs.layers.items()}
-    _require_reachable(ties, costs, widths, kind, goal, base, limits)
 
     def priority(tie: _Tie) -> float:
         if allocation == "uniform":
@@ -150,6 +150,33 @@ def select(
         for group, order in zip(tie.groups, tie.order, strict=True)
         if tie.kept < tie.size
     }
+
+
+def require_reachable(
+    groups: Sequence[ChannelGroup],
+    costs: CostModel,
+    target: Mapping[str, float],
+    *,
+    base: Cost | None = None,
+    original: Mapping[str, int] | None = None,
+    limits: Limits = Limits(),
+) -> None:
+    """Raise TargetError if even removing all that the limits allow leaves more than the target."""
+    ((kind, goal),) = target.items()
+    base = base or costs.full
+    widths = {name: layer.full for name, layer in costs.layers.items()}
+    unscored = {
+        member.layer: torch.zeros(costs.layers[member.layer].full.out) for g in groups for member in g.producers
+    }
+    for tie in _ties(groups, unscored, original or {}, "raw", limits):
+        widths.update(_narrowed(tie, widths, to=tie.keeps[-1]))
+    reachable = getattr(costs.total(widths), kind)
+    if reachable > goal:
+        raise TargetError(
+            f"target {_percent(goal, base, kind)} cannot be met: with max-layer-ratio {limits.max_layer_ratio:g}, "
+            f"round-to {limits.round_to} and {len(limits.protected)} protected layers "
+            f"at least {_percent(reachable, base, kind)} must stay"
+        )
 
 
 def group_scores(group: ChannelGroup, scores: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -206,7 +233,7 @@ def _allowed(size: int, original: int, limits: Limits) -> list[int]:
 
 
 def _narrowed(tie: _Tie, widths: Mapping[str, Width], to: int | None = None) -> dict[str, Width]:
-    """The widths of the layers that the tie's next step touches, after it (or after going down `to` that many units)."""
+    """The widths of the layers that the tie touches, after its next step (or at `to` units)."""
     units = tie.kept - (tie.keeps[1] if to is None else to)
     return {
         name: Width(widths[name].out - units * per.out, widths[name].in_ - units * per.in_)
@@ -217,19 +244,6 @@ def _narrowed(tie: _Tie, widths: Mapping[str, Width], to: int | None = None) -> 
 def _saving(tie: _Tie, costs: CostModel, widths: Mapping[str, Width]) -> Cost:
     """What the tie's next step saves at the present widths."""
     return costs.total(widths, tie.per_unit) - costs.total(_narrowed(tie, widths), tie.per_unit)
-
-
-def _require_reachable(ties, costs, widths, kind, goal, base, limits) -> None:
-    least = dict(widths)
-    for tie in ties:
-        least.update(_narrowed(tie, least, to=tie.keeps[-1]))
-    reachable = getattr(costs.total(least), kind)
-    if reachable > goal:
-        raise TargetError(
-            f"target {_percent(goal, base, kind)} cannot be met: with max-layer-ratio {limits.max_layer_ratio:g}, "
-            f"round-to {limits.round_to} and {len(limits.protected)} protected layers "
-            f"at least {_percent(reachable, base, kind)} must stay"
-        )
 
 
 def _percent(value: float, base: Cost, kind: str) -> str:

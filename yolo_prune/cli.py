@@ -1,0 +1,110 @@
+"""The command `yolo-prune`: parse, call, print."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+import click
+
+# The options are those of PruneConfig, which holds the defaults and checks the values: nothing is decided here.
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--model", metavar="FILE", help="Checkpoint (.pt) or model yaml.")
+@click.option("--data", metavar="FILE", help="Dataset yaml; default: the one the checkpoint records.")
+@click.option("--target-macs", metavar="T", help="MACs that stay: 54% of the model's (default), or 21.3G.")
+@click.option("--target-params", metavar="T", help="Parameters that stay: 45% of the model's, or 12M.")
+@click.option("--criterion", metavar="NAME", help="What makes a channel matter; default: expressiveness.")
+@click.option("--calibration", metavar="images|noise", help="What activations are measured on; default: images.")
+@click.option("--samples", type=int, metavar="N", help="Calibration images; default: 64.")
+@click.option("--rounds", type=int, metavar="R", help="Rounds, in geometric steps to the target; default: 4.")
+@click.option("--epochs", type=int, metavar="E", help="Fine-tuning after each round; default: 10; 0: none.")
+@click.option("--allocation", metavar="global|uniform", help="Rank all channels, or cut all layers alike.")
+@click.option("--normalize", metavar="mean|max|raw", help="How layers' scores are made comparable; default: mean.")
+@click.option("--cost-exponent", type=float, metavar="X", help="Scores are divided by savings ** X; default: 1.")
+@click.option("--round-to", type=int, metavar="K", help="Layers keep multiples of K channels; default: 1.")
+@click.option("--protect", multiple=True, metavar="PATTERN", help="Layers that keep all channels; repeatable.")
+@click.option("--max-layer-ratio", type=float, metavar="R", help="At most this share off a layer; default: 0.75.")
+@click.option("--export", metavar="FORMAT,...", help='onnx (default), torchscript, or "" for none.')
+@click.option("--out", metavar="DIR", help="New directory for the results.")
+@click.option("--dry-run", is_flag=True, help="Only write the plan and its cost.")
+@click.option("--json", "as_json", is_flag=True, help="Print summary.json on stdout, all else on stderr.")
+@click.argument("train_args", nargs=-1, metavar="[key=value ...]")
+@click.version_option(None, "--version", package_name="yolo-prune")
+def command(model: str | None, as_json: bool, train_args: tuple[str, ...], **options: Any) -> None:
+    """Slim an Ultralytics YOLO: remove channels, fine-tune, measure, export.
+
+    key=value are Ultralytics train arguments, passed on: imgsz=640 batch=16 device=0 lr0=0.001
+    """
+    stdout = _only_json_on_stdout() if as_json else None
+    from rich.console import Console
+    from ultralytics.cfg import smart_value
+
+    from yolo_prune.errors import RequestError
+    from yolo_prune.model import load
+    from yolo_prune.reporting.table import table
+
+    if model is None:
+        raise RequestError("give the model to slim with --model, e.g. --model yolov8n.pt")
+    passed = {}
+    for item in train_args:
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise RequestError(f"{item!r} is not understood; Ultralytics train arguments are written key=value")
+        passed[key] = smart_value(value)
+    asked = {key: value for key, value in options.items() if value not in (None, ())}
+    doubled = asked.keys() & passed
+    if doubled:
+        raise RequestError(f"{sorted(doubled)[0]!r} is given twice: as an option and as key=value")
+    result = load(model).prune(**asked, **passed)
+
+    console = Console(stderr=as_json)
+    console.print(table(result.summary))
+    for exported in result.summary["exports"]:
+        console.print(
+            f"{exported['format']}: {exported['path']}, agrees with PyTorch to {exported['max_abs_diff']:.2g}, "
+            f"{exported['latency_ms']:.1f} ms"
+        )
+    for note in result.summary["notes"]:
+        console.print(f"note: {note}")
+    console.print(f"results: {result.directory}")
+    if stdout is not None:
+        with stdout:
+            json.dump(result.summary, stdout, indent=2)
+            stdout.write("\n")
+
+
+def _only_json_on_stdout():
+    """Send whatever anybody prints to stderr (child processes too), and give the real stdout."""
+    sys.stdout.flush()
+    real = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return real
+
+
+def main() -> None:
+    """Entry point. Exit status: 0 done, 2 the request is wrong, 1 anything else."""
+    try:
+        command(standalone_mode=False)
+    except click.ClickException as error:
+        _fail(error.format_message(), 2)
+    except click.Abort:
+        _fail("stopped", 1)
+    except Exception as error:
+        from yolo_prune.errors import RequestError
+
+        if isinstance(error, RequestError):
+            _fail(str(error), 2)
+        raise
+
+
+def _fail(message: str, status: int) -> None:
+    click.echo(f"yolo-prune: {' '.join(message.split())}", err=True)
+    raise SystemExit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""PruneConfig: every option, its unit, its default, its check."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg
+
+from yolo_prune import criteria
+from yolo_prune.errors import RequestError
+from yolo_prune.select import Limits
+from yolo_prune.structure.cost import Cost
+
+DEFAULT_TARGET = "54%"  # of the MACs: the cut that the paper on expressiveness reports for YOLOv8
+CHOICES = {
+    "calibration": ("images", "noise"),
+    "allocation": ("global", "uniform"),
+    "normalize": ("mean", "max", "raw"),
+}
+EXPORT_FORMATS = ("onnx", "torchscript")
+RESERVED = {"model", "data", "mode", "task", "epochs", "project", "name", "save_dir", "exist_ok", "resume", "cfg"}
+UNITS = {"K": 1e3, "M": 1e6, "G": 1e9}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the slimmed model may cost: a share of the original's MACs or parameters, or an absolute number."""
+
+    kind: str  # "macs" or "params"
+    share: float | None  # of the original, (0, 1]
+    absolute: float | None
+
+    @classmethod
+    def parse(cls, kind: str, value: str | float) -> Target:
+        """Read "54%", "21.3G", "12M" or a plain number of operations or parameters."""
+        option = f"target-{kind}"
+        match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([%KMG]?)\s*", str(value), re.IGNORECASE)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 1:
+            return cls(kind, None, float(value))
+        if match is None:
+            raise RequestError(f'{option} is {value!r}; give what is to be kept, as "54%" or absolute as "21.3G"')
+        number, unit = float(match[1]), match[2].upper()
+        if unit == "%":
+            if not 0 < number <= 100:
+                raise RequestError(f"{option} is {value!r}; the share that is kept must be over 0% and at most 100%")
+            return cls(kind, number / 100, None)
+        number *= UNITS.get(unit, 1)
+        if number < 1:
+            raise RequestError(f'{option} is {value!r}; a share of the original is written with %, as "54%"')
+        return cls(kind, None, number)
+
+    def of(self, base: Cost) -> float:
+        """The target in operations or parameters, for an original of that cost."""
+        full = getattr(base, self.kind)
+        if self.absolute is not None and self.absolute > full:
+            raise RequestError(f"target-{self.kind} is {self.absolute:,.0f}; the model has only {full:,}")
+        return self.absolute if self.share is None else self.share * full
+
+
+@dataclass(frozen=True)
+class PruneConfig:
+    """All options of a run. Raises RequestError where one is wrong.
+
+    Attributes:
+        data: dataset yaml; None: the one that the checkpoint records, else a small set for a look only.
+        target_macs: MACs that are kept, "54%" of the original or absolute, "21.3G", at the given imgsz.
+        target_params: parameters that are kept, "45%" or "12M"; one of the two targets.
+        criterion: name of a criterion.
+        calibration: what activations are measured on: "images" of the training split, or "noise".
+        samples: number of calibration images.
+        rounds: rounds of scoring, slimming and fine-tuning, in geometric steps from the base to the target.
+        epochs: of fine-tuning after each round; 0 prunes without training; None: 10 where there is data to train on.
+        allocation: "global" ranks channels across layers, "uniform" takes the same share of every layer.
+        normalize: how scores of layers are made comparable: "mean" or "max" of a layer becomes 1, "raw" as they are.
+        cost_exponent: scores are divided by what a channel saves, to this power; 0 ignores costs.
+        round_to: layers that lose channels keep a multiple of this.
+        protect: patterns (as of a shell) of layers that keep their output channels, e.g. "model.22.*".
+        max_layer_ratio: at most this share of a layer's channels is removed, in (0, 1).
+        export: formats to export the slimmed model to, each checked against it.
+        out: directory of the run; None: a new one under Ultralytics' runs directory.
+        dry_run: only write the plan and its cost.
+        train_args: Ultralytics train arguments, which win over this tool's own recipe.
+    """
+
+    data: str | None = None
+    target_macs: str | float | None = None
+    target_params: str | float | None = None
+    criterion: str = "expressiveness"
+    calibration: str = "images"
+    samples: int = 64
+    rounds: int = 4
+    epochs: int | None = None
+    allocation: str = "global"
+    normalize: str = "mean"
+    cost_exponent: float = 1.0
+    round_to: int = 1
+    protect: tuple[str, ...] = ()
+    max_layer_ratio: float = 0.75
+    export: tuple[str, ...] = ("onnx",)
+    out: str | None = None
+    dry_run: bool = False
+    train_args: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_arguments(cls, **arguments: Any) -> PruneConfig:
+        """Sort keyword arguments into this tool's options and Ultralytics' train arguments."""
+        own = {f.name for f in fields(cls)} - {"train_args"}
+        train_args = {key: value for key, value in arguments.items() if key not in own}
+        for key in train_args:
+            if key not in DEFAULT_CFG_DICT:
+                close = difflib.get_close_matches(key, {*own, *DEFAULT_CFG_DICT} - RESERVED, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                raise RequestError(
+                    f"{key!r} is neither an option of yolo-prune nor an Ultralytics train argument{hint}"
+                )
+            if key in RESERVED:
+                raise RequestError(f"{key!r} is set by yolo-prune itself and cannot be passed on to training")
+        return cls(**{key: value for key, value in arguments.items() if key in own}, train_args=train_args)
+
+    def __post_init__(self) -> None:
+        for name in ("protect", "export"):
+            value = getattr(self, name)
+            value = value.split(",") if isinstance(value, str) else value or ()
+            object.__setattr__(self, name, tuple(item.strip() for item in value if item.strip()))
+        if self.data is not None:
+            object.__setattr__(self, "data", str(self.data))
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise RequestError(f"{_option(name)} is {getattr(self, name)!r}; choose one of {', '.join(choices)}")
+        for name, least in (("samples", 2), ("rounds", 1), ("round_to", 1), ("epochs", 0)):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < least):
+                raise RequestError(f"{_option(name)} is {value!r}; it must be a whole number of at least {least}")
+        if not _is_number(self.max_layer_ratio) or not 0 < self.max_layer_ratio < 1:
+            raise RequestError(f"max-layer-ratio is {self.max_layer_ratio!r}; it must lie between 0 and 1")
+        if not _is_number(self.cost_exponent) or not 0 <= self.cost_exponent < math.inf:
+            raise RequestError(f"cost-exponent is {self.cost_exponent!r}; it must be 0 or more")
+        for name in self.export:
+            if name not in EXPORT_FORMATS:
+                raise RequestError(f"export format {name!r} is not supported; there are: {', '.join(EXPORT_FORMATS)}")
+        criteria.get(self.criterion)
+        self.target  # noqa: B018  (parsed, and so checked)
+        try:
+            get_cfg(overrides=dict(self.train_args))
+        except (TypeError, ValueError, SyntaxError) as error:
+            raise RequestError(" ".join(str(error).split())) from None
+        if not isinstance(self.train_args.get("imgsz", 640), int):
+            raise RequestError(f"imgsz is {self.train_args['imgsz']!r}; give one number of pixels")
+
+    @property
+    def target(self) -> Target:
+        """What was asked for; 54 % of the MACs if nothing was."""
+        if self.target_macs is not None and self.target_params is not None:
+            raise RequestError("target-macs and target-params exclude each other; give one of them")
+        if self.target_params is not None:
+            return Target.parse("params", self.target_params)
+        return Target.parse("macs", DEFAULT_TARGET if self.target_macs is None else self.target_macs)
+
+    @property
+    def asked_target(self) -> dict[str, Any]:
+        """The target as the user wrote it, for the record."""
+        kind = self.target.kind
+        asked = getattr(self, f"target_{kind}")
+        return {kind: DEFAULT_TARGET if asked is None else asked}
+
+    @property
+    def needs_images(self) -> bool:
+        """Whether scoring looks at images of a dataset."""
+        return self.calibration == "images" and bool(criteria.get(self.criterion).needs)
+
+    @property
+    def seed(self) -> int:
+        return int(self.train_args.get("seed", DEFAULT_CFG_DICT["seed"]))
+
+    @property
+    def batch(self) -> int:
+        batch = self.train_args.get("batch", DEFAULT_CFG_DICT["batch"])
+        return batch if isinstance(batch, int) and batch > 0 else DEFAULT_CFG_DICT["batch"]  # -1: found when training
+
+    def to_dict(self) -> dict[str, Any]:
+        """All options in plain data, for the record."""
+        return {**asdict(self), "train_args": dict(self.train_args)}
+
+    def limits(self, protected: frozenset[str]) -> Limits:
+        return Limits(self.round_to, self.max_layer_ratio, protected)
+
+    def require_new_out(self) -> None:
+        """Raise RequestError if the output directory holds anything already."""
+        if (
+            self.out is not None
+            and Path(self.out).exists()
+            and (Path(self.out).is_file() or any(Path(self.out).iterdir()))
+        ):
+            raise RequestError(f"out {self.out} exists and is not empty; give a new directory")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _option(name: str) -> str:
+    return name.replace("_", "-")

@@ -1,0 +1,216 @@
+"""What a model achieves: mAP by Ultralytics' validator and by pycocotools, and latency."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from torch import nn
+from ultralytics.models.yolo.detect import DetectionValidator
+from ultralytics.utils import ops
+
+from yolo_prune.dataset import Dataset
+from yolo_prune.errors import RequestError
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """A val split for pycocotools.
+
+    Attributes:
+        coco: images, annotations and categories.
+        image_ids: of the split's images, by file stem.
+        category_ids: by class index of the model.
+        source: "annotations" (a COCO JSON) or "labels" (built from YOLO labels).
+    """
+
+    coco: COCO
+    image_ids: dict[str, int]
+    category_ids: list[int]
+    source: str
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> GroundTruth:
+        """From the COCO JSON that the dataset names, otherwise from its YOLO labels."""
+        if dataset.annotations is None:
+            return cls._from_labels(dataset)
+        return cls._from_json(dataset, dataset.annotations)
+
+    @classmethod
+    def _from_json(cls, dataset: Dataset, path: Path) -> GroundTruth:
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            by_stem = {Path(image["file_name"]).stem: image["id"] for image in data["images"]}
+            by_name = {category["name"]: category["id"] for category in data["categories"]}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RequestError(f"data {dataset.yaml}: annotations {path}: no COCO JSON: {error!r}") from None
+        stems = [Path(label["im_file"]).stem for label in dataset.val_labels]
+        names = list(dataset.info["names"].values())
+        for kind, wanted, known in (("image", stems, by_stem), ("category", names, by_name)):
+            missing = [item for item in wanted if item not in known]
+            if missing:
+                raise RequestError(f"data {dataset.yaml}: annotations {path} lack the {kind} {missing[0]!r}")
+        ids = {stem: by_stem[stem] for stem in stems}
+        return cls(_coco(data), ids, [by_name[name] for name in names], "annotations")
+
+    @classmethod
+    def _from_labels(cls, dataset: Dataset) -> GroundTruth:
+        images, annotations, ids = [], [], {}
+        for number, label in enumerate(dataset.val_labels, start=1):
+            height, width = label["shape"]
+            ids[Path(label["im_file"]).stem] = number
+            images.append({"id": number, "file_name": Path(label["im_file"]).name, "height": height, "width": width})
+            for (kind,), (x, y, w, h) in zip(label["cls"].tolist(), label["bboxes"].tolist(), strict=True):
+                w, h = w * width, h * height
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": number,
+                        "category_id": int(kind),
+                        "bbox": [x * width - w / 2, y * height - h / 2, w, h],
+                        "area": w * h,
+                        "iscrowd": 0,
+                    }
+                )
+        names = dataset.info["names"]
+        categories = [{"id": index, "name": name} for index, name in names.items()]
+        data = {"images": images, "annotations": annotations, "categories": categories}
+        return cls(_coco(data), ids, list(names), "labels")
+
+    def average_precision(self, detections: list[dict[str, Any]]) -> tuple[float, float]:
+        """mAP50-95 and mAP50 by pycocotools of detections: `stem`, `class`, `bbox` (x, y, w, h in pixels), `score`."""
+        if not detections:
+            return 0.0, 0.0
+        results = [
+            {
+                "image_id": self.image_ids[d["stem"]],
+                "category_id": self.category_ids[d["class"]],
+                "bbox": d["bbox"],
+                "score": d["score"],
+            }
+            for d in detections
+        ]
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluation = COCOeval(self.coco, self.coco.loadRes(results), "bbox")
+            evaluation.params.imgIds = sorted(self.image_ids.values())
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+        return float(evaluation.stats[0]), float(evaluation.stats[1])
+
+
+def _coco(data: dict[str, Any]) -> COCO:
+    coco = COCO()
+    coco.dataset = {"info": {}, **data}
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco.createIndex()
+    return coco
+
+
+class RecordingValidator(DetectionValidator):
+    """Ultralytics' validator, which also records every detection in pixels of the original image."""
+
+    def init_metrics(self, model: nn.Module) -> None:
+        super().init_metrics(model)
+        self.detections: list[dict[str, Any]] = []
+
+    def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
+        for i, pred in enumerate(preds):
+            boxes = ops.scale_boxes(
+                batch["img"].shape[2:], pred["bboxes"].clone(), batch["ori_shape"][i], batch["ratio_pad"][i]
+            )
+            stem = Path(batch["im_file"][i]).stem
+            for box, score, kind in zip(
+                ops.xyxy2ltwh(boxes).tolist(), pred["conf"].tolist(), pred["cls"].tolist(), strict=True
+            ):
+                self.detections.append({"stem": stem, "class": int(kind), "bbox": box, "score": score})
+        super().update_metrics(preds, batch)
+
+    def eval_json(self, stats: dict[str, Any]) -> dict[str, Any]:
+        """Leave the statistics as they are: on COCO, Ultralytics would put another evaluator's in their place."""
+        return stats
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """mAP of one model on one val split, by both evaluators."""
+
+    map50_95: float
+    map50: float
+    map50_95_pycocotools: float
+    map50_pycocotools: float
+
+
+def evaluate(yolo, dataset: Dataset, truth: GroundTruth, imgsz: int, batch: int, device: Any) -> Accuracy:
+    """Measure mAP on the dataset's val split with Ultralytics' validator and its defaults, and with pycocotools.
+
+    Both judge the same detections (confidence at least 0.001, at most 300 an image; pycocotools reads the best 100).
+    """
+    recorded: list[dict[str, Any]] = []
+
+    class Recording(RecordingValidator):
+        def finalize_metrics(self) -> None:
+            super().finalize_metrics()
+            recorded.extend(self.detections)
+
+    metrics = yolo.val(
+        validator=Recording, data=dataset.yaml, imgsz=imgsz, batch=batch, device=device, plots=False, verbose=False
+    )
+    return Accuracy(float(metrics.box.map), float(metrics.box.map50), *truth.average_precision(recorded))
+
+
+def latency_ms(model: nn.Module, imgsz: int, channels: int = 3, seconds: float = 3.0) -> float:
+    """Median time in ms of one forward pass of one image: fused, float32, on the device where the model is."""
+    model = copy.deepcopy(model).float().eval()
+    model.fuse(verbose=False)
+    device = next(model.parameters()).device
+    image = torch.rand(1, channels, imgsz, imgsz, device=device)
+
+    def run() -> None:
+        model(image)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    with torch.inference_mode():
+        return median_ms(run, seconds)
+
+
+def median_ms(run: Callable[[], Any], seconds: float = 3.0) -> float:
+    """Median time of `run` in ms over `seconds` (10 to 200 runs), after five runs to warm up."""
+    for _ in range(5):
+        run()
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < 10 or (time.perf_counter() < end and len(times) < 200):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(times)
+
+
+def example_images(dataset: Dataset | None, imgsz: int, count: int = 4) -> torch.Tensor:
+    """Real images, (count, 3, imgsz, imgsz) in [0, 1]: of the val split, or those that come with Ultralytics."""
+    if dataset is not None:
+        split = dataset.split("val", imgsz)
+        return torch.stack([split[i]["img"] for i in range(min(count, len(split)))]).float() / 255
+    from ultralytics.utils import ASSETS
+
+    paths = sorted(ASSETS.glob("*.jpg"))[:count]
+    size = (imgsz, imgsz)
+    arrays = [
+        torch.frombuffer(bytearray(Image.open(p).convert("RGB").resize(size).tobytes()), dtype=torch.uint8)
+        for p in paths
+    ]
+    return torch.stack([a.view(imgsz, imgsz, 3).permute(2, 0, 1) for a in arrays]).float() / 255

@@ -1,0 +1,71 @@
+"""summary.json: what was done and what was measured. Its keys are a contract."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from yolo_prune.evaluation import Accuracy
+from yolo_prune.export import Exported
+from yolo_prune.structure import Cost
+
+PACKAGES = ("ultralytics", "torch", "torch-pruning", "pycocotools", "onnx", "onnxruntime")
+
+
+@dataclass
+class Stage:
+    """The model at one point of the run: the base, after a round, at the end. None: not measured."""
+
+    macs: int
+    params: int
+    map50_95: float | None = None
+    map50: float | None = None
+    map50_95_pycocotools: float | None = None
+    map50_pycocotools: float | None = None
+    map50_95_before_training: float | None = None
+    latency_ms: float | None = None
+    checkpoint: str | None = None
+    batch_norms_reestimated: bool | None = None
+
+    @classmethod
+    def of(cls, cost: Cost, accuracy: Accuracy | None = None) -> Stage:
+        return cls(cost.macs, cost.params, **(asdict(accuracy) if accuracy else {}))
+
+
+@dataclass
+class Summary:
+    """All that summary.json holds."""
+
+    model: str
+    data: str | None
+    criterion: str
+    imgsz: int
+    device: str
+    target: dict[str, Any]
+    options: dict[str, Any]
+    seconds: dict[str, float]
+    notes: list[str]
+    base: Stage | None = None
+    rounds: list[Stage] = field(default_factory=list)
+    final: Stage | None = None
+    exports: list[Exported] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "versions": versions()}
+
+    def write(self, path: Path) -> None:
+        """Write the summary, whole or not at all."""
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path)
+
+
+def versions() -> dict[str, str]:
+    """Versions of all that a figure depends on."""
+    from yolo_prune import __version__
+
+    return {"yolo-prune": __version__, "python": platform.python_version()} | {name: version(name) for name in PACKAGES}

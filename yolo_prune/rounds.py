@@ -1,0 +1,317 @@
+"""The loop over rounds: score, select, apply, recalibrate, fine-tune, evaluate. It owns the run's state."""
+
+from __future__ import annotations
+
+import fnmatch
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from ultralytics.cfg import DEFAULT_CFG_DICT
+from ultralytics.utils import LOGGER, SETTINGS, TQDM
+from ultralytics.utils.checks import check_imgsz
+from ultralytics.utils.files import increment_path
+from ultralytics.utils.torch_utils import select_device
+
+from yolo_prune import criteria
+from yolo_prune.calibration import Calibration, noise
+from yolo_prune.config import PruneConfig
+from yolo_prune.dataset import Dataset, resolve
+from yolo_prune.errors import RequestError
+from yolo_prune.evaluation import GroundTruth, evaluate, example_images, latency_ms
+from yolo_prune.export import export
+from yolo_prune.model import YOLO
+from yolo_prune.recalibration import recalibrated
+from yolo_prune.reporting.report import write_report
+from yolo_prune.reporting.summary import Stage, Summary
+from yolo_prune.select import require_reachable, select
+from yolo_prune.structure import Cost, CostModel, PruningPlan, find_groups
+from yolo_prune.structure.blocks import conv_layers, require_supported
+from yolo_prune.training import fine_tune
+
+DEFAULT_EPOCHS = 10
+
+
+@dataclass(frozen=True)
+class PruneResult:
+    """What a run gives back.
+
+    Attributes:
+        model: the slimmed YOLO (the base, on a dry run).
+        plan: from the base to the slimmed model.
+        summary: the content of summary.json.
+        directory: where everything was written.
+    """
+
+    model: YOLO
+    plan: PruningPlan
+    summary: dict[str, Any]
+    directory: Path
+
+
+def run(yolo: YOLO, config: PruneConfig) -> PruneResult:
+    """Slim a YOLO in rounds. All that can be wrong with the request is found before anything is written."""
+    job = _Job.prepare(yolo, config)
+    return job.dry_run() if config.dry_run else job.run()
+
+
+class _Job:
+    """One run: the request, resolved, and the state that the rounds share."""
+
+    @classmethod
+    def prepare(cls, yolo: YOLO, config: PruneConfig) -> _Job:
+        """Check the request against the model and the data. Raises RequestError; writes nothing."""
+        self = cls()
+        self.base, self.config = yolo, config
+        require_supported(yolo.model, f"model {yolo.model_name}")
+        config.require_new_out()
+        self.device = _device(config)
+        stride = int(max(yolo.model.stride))
+        asked = config.train_args.get("imgsz") or yolo.overrides.get("imgsz") or DEFAULT_CFG_DICT["imgsz"]
+        self.imgsz = check_imgsz(asked, stride=stride, max_dim=1)
+        self.channels = next(iter(conv_layers(yolo.model).values())).in_channels
+
+        self.dataset = self._resolve_data()
+        self.truth = GroundTruth.of(self.dataset) if self.dataset and not config.dry_run else None
+        self.calibration = None
+        if self.dataset and (config.needs_images or not config.dry_run):
+            self.calibration = Calibration.draw(self.dataset, config.samples, self.imgsz, config.batch, config.seed)
+        self.epochs = config.epochs
+        if self.epochs is None:
+            self.epochs = DEFAULT_EPOCHS if self.dataset and not self.dataset.fallback else 0
+
+        self.seconds: dict[str, float] = {}
+        with self._timed("groups"):
+            groups = find_groups(yolo.model)
+        self.sizes = {group.name: group.size for group in groups}
+        self.protected = _protected(config.protect, [m.layer for group in groups for m in group.producers])
+        costs = CostModel.of(yolo.model, self.imgsz)
+        self.base_cost = costs.full
+        self.kind, self.goal = config.target.kind, config.target.of(self.base_cost)
+        require_reachable(groups, costs, {self.kind: self.goal}, limits=config.limits(self.protected))
+        return self
+
+    def _resolve_data(self) -> Dataset | None:
+        config = self.config
+        if config.data is None and not config.needs_images and (config.dry_run or config.epochs == 0):
+            return None  # nothing that was asked for needs any
+        dataset = resolve(config.data, self.base.overrides.get("data"), len(self.base.model.names))
+        if dataset.fallback and config.epochs:
+            raise RequestError("epochs needs a dataset to train on; give its yaml with --data")
+        return dataset
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - start
+
+    def dry_run(self) -> PruneResult:
+        plan = self._plan(self.base.model, PruningPlan.full(self.base.model), self.goal)
+        directory = self._directory()
+        plan.save(directory / "plan.json")
+        summary = self._summary()
+        summary.base = Stage.of(self.base_cost)
+        summary.final = Stage.of(Cost(**plan.cost["final"]))
+        summary.write(directory / "summary.json")
+        return PruneResult(self.base, plan, summary.to_dict(), directory)
+
+    def run(self) -> PruneResult:
+        directory = self._directory()
+        LOGGER.info(f"yolo-prune: results go to {directory}")
+        summary = self._summary()
+        summary.base = self._measured(self.base, self.base_cost, "base")
+        summary.base.checkpoint = self.base.ckpt_path
+        weights = directory / "weights"
+        weights.mkdir()
+
+        yolo, plan = self.base.around(self.base.model), PruningPlan.full(self.base.model)
+        rounds = self.config.rounds
+        for number in range(1, rounds + 1):
+            share = (self.goal / getattr(self.base_cost, self.kind)) ** (number / rounds)
+            yolo, plan, stage = self._round(yolo, plan, share, f"round {number}/{rounds}", directory / f"round{number}")
+            summary.rounds.append(stage)
+            summary.write(directory / "summary.json")
+        plan.save(directory / "plan.json")
+
+        checkpoint = weights / "pruned.pt"
+        _store(Path(stage.checkpoint), checkpoint)
+        final = YOLO(checkpoint)
+        summary.final = replace(
+            self._measured(final, Cost(stage.macs, stage.params), "final"),
+            checkpoint=str(checkpoint),
+            map50_95_before_training=stage.map50_95_before_training,
+        )
+        images = example_images(self.dataset, self.imgsz)
+        for format in self.config.export:
+            LOGGER.info(f"yolo-prune: exporting to {format} and comparing with PyTorch on {len(images)} images")
+            summary.exports.append(export(checkpoint, format, self.imgsz, images))
+        summary.seconds["total"] = time.perf_counter() - self.started
+        summary.write(directory / "summary.json")
+        write_report(summary.to_dict(), directory / "report.html")
+        return PruneResult(final, plan, summary.to_dict(), directory)
+
+    def _round(
+        self, yolo: YOLO, plan: PruningPlan, share: float, title: str, directory: Path
+    ) -> tuple[YOLO, PruningPlan, Stage]:
+        """One round: from a YOLO and the plan that led to it, to the next ones and what they measure."""
+        goal = share * getattr(self.base_cost, self.kind)
+        LOGGER.info(f"\nyolo-prune: {title}: to {share:.1%} of the {self.kind}")
+        plan = self._plan(yolo.model, plan, goal)
+        with self._timed("slicing"):
+            slim = self.step.apply(yolo.model)
+        slim.prune_info = self._prune_info(plan)
+        changed = False
+        if self.calibration is not None:
+            slim, changed = recalibrated(slim.to(self.device), self.calibration)
+        yolo = yolo.around(slim)
+        cost = Cost(**plan.cost["final"])
+        before = self._accuracy(yolo, f"{title}, before training")
+        directory.mkdir()
+        plan.save(directory / "plan.json")
+        if self.epochs:
+            LOGGER.info(f"yolo-prune: {title}: fine-tuning for {self.epochs} epochs")
+            args = {"imgsz": self.imgsz, **self.config.train_args}
+            checkpoint = fine_tune(yolo, self.dataset.yaml, self.epochs, directory, args)
+        else:
+            checkpoint = directory / "weights" / "last.pt"
+            checkpoint.parent.mkdir()
+            yolo.save(checkpoint)
+        yolo = YOLO(checkpoint)
+        stage = self._measured(yolo, cost, title) if self.epochs else Stage.of(cost, before)
+        stage = replace(
+            stage,
+            checkpoint=str(checkpoint),
+            map50_95_before_training=before and before.map50_95,
+            batch_norms_reestimated=changed,
+        )
+        return yolo, plan, stage
+
+    def _plan(self, model: nn.Module, sofar: PruningPlan, goal: float) -> PruningPlan:
+        """Score and select on the model; the plan from the base to what it becomes. Keeps the step in `self.step`."""
+        config = self.config
+        model.to(self.device)
+        with self._timed("scoring"):
+            scores = criteria.score(model, self._images(), config.criterion, config.seed)
+        with self._timed("groups"):
+            groups = find_groups(model)
+        costs = CostModel.of(model, self.imgsz)
+        with self._timed("selection"):
+            removed = select(
+                groups,
+                scores,
+                costs,
+                {self.kind: goal},
+                base=self.base_cost,
+                original=self.sizes,
+                allocation=config.allocation,
+                normalize=config.normalize,
+                cost_exponent=config.cost_exponent,
+                limits=config.limits(self.protected),
+            )
+        self.step = PruningPlan.full(model).without(groups, removed)
+        final = costs.total(self.step.widths)
+        return replace(
+            sofar.then(self.step),
+            target=config.asked_target,
+            cost={"base": self.base_cost.to_dict(), "final": final.to_dict()},
+        )
+
+    def _images(self) -> Iterable[torch.Tensor] | None:
+        """The calibration images that the criterion needs, with a progress bar."""
+        config = self.config
+        if not criteria.get(config.criterion).needs:
+            return None
+        if config.calibration == "noise":
+            batch = 8
+            images, total = noise(config.samples, self.channels, config.seed, batch), -(-config.samples // batch)
+        else:
+            images, total = self.calibration.scoring.images, len(self.calibration.scoring)
+        return TQDM(images, desc=f"scoring by {config.criterion} on {config.calibration}", total=total)
+
+    def _accuracy(self, yolo: YOLO, title: str):
+        if self.dataset is None:
+            return None
+        LOGGER.info(f"yolo-prune: {title}: measuring mAP on {self.dataset.yaml}")
+        device = self.config.train_args.get("device")
+        return evaluate(yolo, self.dataset, self.truth, self.imgsz, self.config.batch, device)
+
+    def _measured(self, yolo: YOLO, cost: Cost, title: str) -> Stage:
+        accuracy = self._accuracy(yolo, title)
+        latency = latency_ms(yolo.model.to(self.device), self.imgsz, self.channels)
+        return replace(Stage.of(cost, accuracy), latency_ms=latency)
+
+    def _summary(self) -> Summary:
+        return Summary(
+            model=str(self.base.model_name),
+            data=self.dataset and self.dataset.yaml,
+            criterion=self.config.criterion,
+            imgsz=self.imgsz,
+            device=str(self.device),
+            target=self.config.asked_target,
+            options=self.config.to_dict() | {"epochs": self.epochs},
+            seconds=self.seconds,
+            notes=self._notes(),
+        )
+
+    def _notes(self) -> list[str]:
+        notes = []
+        if self.dataset and not self.dataset.evidence:
+            notes.append(
+                f"the mAP on {self.dataset.yaml} is no evidence: "
+                + ("it is a small set for a look only" if self.dataset.fallback else "it trains on its val images")
+            )
+        return notes
+
+    def _prune_info(self, plan: PruningPlan) -> dict[str, Any]:
+        """What a slimmed checkpoint says of itself, in plain data."""
+        from yolo_prune import __version__
+
+        return {
+            "yolo_prune": __version__,
+            "base": {"model": str(self.base.model_name), **plan.cost["base"]},
+            "target": plan.target,
+            "criterion": self.config.criterion,
+        }
+
+    def _directory(self) -> Path:
+        self.started = time.perf_counter()
+        if self.config.out is not None:
+            directory = Path(self.config.out).absolute()
+        else:
+            stem = Path(str(self.base.model_name)).stem
+            directory = increment_path(Path(SETTINGS["runs_dir"]) / "prune" / stem).absolute()
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory
+
+
+def _device(config: PruneConfig) -> torch.device:
+    asked = config.train_args.get("device")
+    try:
+        return select_device(asked, verbose=False)
+    except (ValueError, AssertionError) as error:
+        raise RequestError(f"device {asked!r}: {str(error).split(chr(10))[0]}") from None
+
+
+def _protected(patterns: Iterable[str], layers: list[str]) -> frozenset[str]:
+    """The layers that the patterns name. Raises RequestError for a pattern that names none."""
+    found: set[str] = set()
+    for pattern in patterns:
+        matches = {layer for layer in layers if fnmatch.fnmatchcase(layer, pattern) or layer.startswith(f"{pattern}.")}
+        if not matches:
+            raise RequestError(f"protect {pattern!r} names no layer that can be pruned; they look like {layers[0]!r}")
+        found |= matches
+    return frozenset(found)
+
+
+def _store(source: Path, destination: Path) -> None:
+    """Copy a checkpoint, whole or not at all."""
+    temporary = destination.with_name(destination.name + ".tmp")
+    shutil.copyfile(source, temporary)
+    temporary.replace(destination)
