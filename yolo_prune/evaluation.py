@@ -7,6 +7,7 @@ import copy
 import io
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -165,9 +166,17 @@ def evaluate(yolo, dataset: Dataset, truth: GroundTruth, imgsz: int, batch: int,
             super().finalize_metrics()
             recorded.extend(self.detections)
 
-    metrics = yolo.val(
-        validator=Recording, data=dataset.yaml, imgsz=imgsz, batch=batch, device=device, plots=False, verbose=False
-    )
+    with tempfile.TemporaryDirectory() as directory:  # Ultralytics makes one for every validation
+        metrics = yolo.val(
+            validator=Recording,
+            data=dataset.yaml,
+            imgsz=imgsz,
+            batch=batch,
+            device=device,
+            plots=False,
+            verbose=False,
+            project=directory,
+        )
     return Accuracy(float(metrics.box.map), float(metrics.box.map50), *truth.average_precision(recorded))
 
 

@@ -55,18 +55,22 @@ def export(checkpoint: Path, format: str, imgsz: int, images: torch.Tensor) -> E
     path = Path(yolo.export(format=format, imgsz=imgsz, device="cpu"))
     run = _RUNNERS[format](path)
     expected = reference_outputs(yolo.model, images)
-    got = torch.cat([run(image[None]) for image in images])
-    if got.shape != expected.shape:
-        raise ExportError(f"{path.name} gives outputs of shape {tuple(got.shape)}, PyTorch {tuple(expected.shape)}")
-    difference = float((got - expected).abs().max())
-    largest = float(expected.abs().max())
-    if not difference <= MAX_RELATIVE_DIFF * largest:
-        raise ExportError(
-            f"{path.name} differs from the PyTorch model by {difference:.3g}, "
-            f"more than {MAX_RELATIVE_DIFF:g} of the largest output, {largest:.3g}"
-        )
+    difference = largest_difference(torch.cat([run(image[None]) for image in images]), expected, path.name)
     latency = median_ms(lambda: run(images[:1]))
     return Exported(format, str(path), path.stat().st_size, difference, latency)
+
+
+def largest_difference(got: torch.Tensor, expected: torch.Tensor, name: str) -> float:
+    """The largest absolute difference. Raises ExportError if it exceeds 1e-3 of the largest expected value."""
+    if got.shape != expected.shape:
+        raise ExportError(f"{name} gives outputs of shape {tuple(got.shape)}, PyTorch {tuple(expected.shape)}")
+    difference, largest = float((got - expected).abs().max()), float(expected.abs().max())
+    if not difference <= MAX_RELATIVE_DIFF * largest:  # not a number counts as a difference
+        raise ExportError(
+            f"{name} differs from the PyTorch model by {difference:.3g}, "
+            f"more than {MAX_RELATIVE_DIFF:g} of the largest output, {largest:.3g}"
+        )
+    return difference
 
 
 def reference_outputs(model: nn.Module, images: torch.Tensor) -> torch.Tensor:

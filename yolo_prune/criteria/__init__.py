@@ -10,7 +10,7 @@ from torch import nn
 from yolo_prune.criteria import bn_scale, expressiveness, l1, l2, random  # noqa: F401  (each registers itself)
 from yolo_prune.criteria.criterion import Criterion, Layer, get, names, register
 from yolo_prune.criteria.statistics import ActivationCounts, Statistic, collect
-from yolo_prune.structure.blocks import conv_blocks
+from yolo_prune.structure.blocks import conv_blocks, module_of
 
 __all__ = ["ActivationCounts", "Criterion", "Layer", "Statistic", "collect", "get", "names", "register", "score"]
 
@@ -35,7 +35,7 @@ def score(
         ValueError: the criterion needs images and there are none, or too few.
     """
     chosen = get(criterion)
-    model = model if isinstance(model, nn.Module) else model.model
+    model = module_of(model)
     if chosen.needs and images is None:
         raise ValueError(f"criterion {criterion!r} looks at activations and needs images")
     batches = [images] if isinstance(images, torch.Tensor) else images or ()

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
-COLUMNS = (
-    "",
-    "MACs",
-    "parameters",
-    "mAP50-95\nbefore training",
-    "mAP50-95",
-    "mAP50",
-    "mAP50-95\npycocotools",
-    "latency",
-)
+COLUMNS = ("", "MACs", "parameters", "untrained\nmAP50-95", "mAP50-95", "mAP50-95\n(pycocotools)", "latency")
 
 
 def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -31,7 +23,6 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
             _of_base(stage["params"], base["params"], 1e6, "M"),
             _number(stage["map50_95_before_training"], ".3f"),
             _number(stage["map50_95"], ".3f"),
-            _number(stage["map50"], ".3f"),
             _number(stage["map50_95_pycocotools"], ".3f"),
             _number(stage["latency_ms"], ".1f", " ms"),
         )
@@ -42,7 +33,7 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
 def table(summary: dict[str, Any]) -> Table:
     """The run as a rich table."""
     title = f"{summary['model']} at {summary['imgsz']} px, by {summary['criterion']}, latency on {summary['device']}"
-    result = Table(title=title, title_justify="left")
+    result = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for column in COLUMNS:
         result.add_column(column, justify="right" if column else "left")
     for row in rows(summary):
@@ -51,8 +42,7 @@ def table(summary: dict[str, Any]) -> Table:
 
 
 def _of_base(value: int, base: int, unit: float, name: str) -> str:
-    share = "" if value == base else f" ({value / base:.1%})"
-    return f"{value / unit:.3f} {name}{share}"
+    return f"{value / unit:.3f} {name} {value / base:6.1%}"
 
 
 def _number(value: float | None, spec: str, unit: str = "") -> str:

@@ -15,12 +15,18 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import nn
+from ultralytics.engine.model import Model
 from ultralytics.nn.modules import C2, DFL, SPPF, Bottleneck, C2f, Concat, Conv, Detect
 from ultralytics.nn.tasks import DetectionModel
 
 from yolo_prune.errors import RequestError
 
 SUPPORTED = (Conv, C2, C2f, Bottleneck, SPPF, Concat, Detect, DFL)
+
+
+def module_of(model: nn.Module) -> nn.Module:
+    """The network itself, also where it comes as an Ultralytics `YOLO`."""
+    return model.model if isinstance(model, Model) else model
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ def conv_layers(model: nn.Module) -> dict[str, nn.Conv2d]:
 
 def require_supported(model: nn.Module, name: str = "model") -> None:
     """Raise RequestError unless every block of the model is one whose channels we know how to follow."""
-    if not isinstance(model, DetectionModel):
+    if type(model) is not DetectionModel:
         task = getattr(model, "task", None) or type(model).__name__
         raise RequestError(f"{name}: its task is {task!r}; yolo-prune slims YOLOv8 detection models")
     for path, block in model.named_modules():

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from yolo_prune.errors import RequestError
-from yolo_prune.structure.blocks import conv_blocks, conv_layers, refresh_widths
+from yolo_prune.structure.blocks import conv_blocks, conv_layers, module_of, refresh_widths
 from yolo_prune.structure.cost import Width
 from yolo_prune.structure.groups import ChannelGroup, find_groups
 
@@ -90,7 +90,7 @@ class PruningPlan:
         Raises:
             RequestError: the plan does not fit the model, or would break it.
         """
-        if not isinstance(model, nn.Module):
+        if module_of(model) is not model:
             from yolo_prune.model import YOLO  # a YOLO around a module: the slimmed one is a YOLO, too
 
             return YOLO(model).apply_plan(self)

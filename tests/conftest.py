@@ -1,0 +1,77 @@
+"""Models and data that tests share. What lies in ../shared is used in place or copied; without it tests skip."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("YOLO_OFFLINE", "true")  # before Ultralytics is imported: no test needs a network
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks import data
+from yolo_prune import YOLO
+
+
+def _shared_weights(name):
+    path = data.weights(name)
+    if not path.exists():
+        pytest.skip(f"needs {path.name} of the shared folder (YOLO_PRUNE_SHARED)")
+    return path
+
+
+def _shared_dataset(name, directory, limit):
+    if not (data.shared() / data.CATALOGUE["datasets"][name]["path"]).exists():
+        pytest.skip(f"needs the dataset {name} of the shared folder (YOLO_PRUNE_SHARED)")
+    return data.prepare(name, directory, limit)
+
+
+@pytest.fixture(scope="session")
+def yolov8n():
+    """Path of the COCO-trained YOLOv8n."""
+    return _shared_weights("yolov8n")
+
+
+@pytest.fixture(scope="session")
+def yolov8n_bccd():
+    """Path of a YOLOv8n that a user trained on bccd."""
+    return _shared_weights("yolov8n-bccd")
+
+
+@pytest.fixture(scope="session")
+def coco_mini(tmp_path_factory):
+    """Yaml of a copy of coco-mini with 24 images a split."""
+    return _shared_dataset("coco-mini", tmp_path_factory.mktemp("data"), limit=24)
+
+
+@pytest.fixture(scope="session")
+def bccd(tmp_path_factory):
+    """Yaml of a copy of bccd with 24 images a split."""
+    return _shared_dataset("bccd", tmp_path_factory.mktemp("data"), limit=24)
+
+
+def build(yaml: str, seed: int = 0) -> nn.Module:
+    """A model built from its yaml, with weights and batch norms that make every channel count."""
+    torch.manual_seed(seed)
+    model = YOLO(yaml).model.float().eval()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.5)
+            nn.init.normal_(module.running_mean, std=0.1)
+            nn.init.uniform_(module.running_var, 0.2, 1.0)
+    return model
+
+
+@pytest.fixture(scope="session")
+def models():
+    """Models by yaml, built once: not to be changed."""
+    built: dict[str, nn.Module] = {}
+
+    def get(yaml: str) -> nn.Module:
+        if yaml not in built:
+            built[yaml] = build(yaml)
+        return built[yaml]
+
+    return get

@@ -1,0 +1,150 @@
+import copy
+import json
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ultralytics import YOLO as StockYOLO
+
+from tests.structure.plans import masked, random_removal, raw_outputs
+from yolo_prune import YOLO, PruningPlan, RequestError
+from yolo_prune.structure import find_groups
+
+TOLERANCE = 1e-4  # invariant 1: raw outputs in float32
+
+
+def _plan(model, seed, most=0.8):
+    groups = find_groups(model)
+    return PruningPlan.full(model).without(groups, random_removal(groups, seed, most))
+
+
+def _assert_exact(model, seed, size=64):
+    plan = _plan(model, seed)
+    image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(seed))
+    slim = plan.apply(model)
+    difference = (raw_outputs(slim, image) - raw_outputs(masked(model, plan), image)).abs().max()
+    assert difference <= TOLERANCE
+    assert sum(p.numel() for p in slim.parameters()) < sum(p.numel() for p in model.parameters())
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**16))
+def test_a_slimmed_model_computes_what_the_masked_original_computes(models, seed):
+    _assert_exact(models("yolov8n.yaml"), seed)
+
+
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 2**16))
+def test_so_does_a_trained_one(yolov8n, seed):
+    _assert_exact(YOLO(yolov8n).model, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("yaml", ["yolov8m.yaml", "yolov8n-p6.yaml", "yolov8n-p2.yaml"])
+def test_so_do_other_sizes(models, yaml):
+    _assert_exact(models(yaml), seed=1, size=128)
+
+
+def test_removing_nothing_changes_nothing(models):
+    model = models("yolov8n.yaml")
+    image = torch.rand(1, 3, 64, 64)
+    assert torch.equal(raw_outputs(PruningPlan.full(model).apply(model), image), raw_outputs(model, image))
+
+
+def test_the_model_itself_is_not_touched(models):
+    model = models("yolov8n.yaml")
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    _plan(model, 0).apply(model)
+    after = model.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@settings(max_examples=5, deadline=None)
+@given(first=st.integers(0, 99), second=st.integers(0, 99))
+def test_two_plans_in_one_do_what_they_do_in_turn(models, first, second):
+    model = models("yolov8n.yaml")
+    one = _plan(model, first, most=0.4)
+    slim = one.apply(model)
+    two = _plan(slim, second, most=0.4)
+    expected, got = two.apply(slim).state_dict(), one.then(two).apply(model).state_dict()
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+
+
+def test_blocks_remember_their_new_widths(models):
+    slim = _plan(models("yolov8n.yaml"), 3).apply(models("yolov8n.yaml"))
+    for block in slim.modules():
+        if type(block).__name__ == "C2f":
+            assert block.c * 2 == block.cv1.conv.out_channels == block.cv1.conv.weight.shape[0]
+
+
+def test_json_gives_the_plan_back_and_names_layers_as_the_contract_says(models, tmp_path):
+    model = models("yolov8n.yaml")
+    plan = _plan(model, 0)
+    plan.save(tmp_path / "plan.json")
+    assert PruningPlan.load(tmp_path / "plan.json") == plan
+    written = json.loads((tmp_path / "plan.json").read_text())
+    assert written.keys() == {"layers", "target", "cost"}
+    assert written["layers"]["model.2.cv1.conv"].keys() == {"out", "in"}
+    assert [p.name for p in tmp_path.iterdir()] == ["plan.json"]
+
+
+def test_a_yolo_takes_a_plan_in_every_way(tmp_path):
+    yolo = YOLO("yolov8n.yaml")
+    plan = _plan(yolo.model, 0)
+    plan.save(tmp_path / "plan.json")
+    slims = [
+        yolo.apply_plan(plan).model,
+        yolo.apply_plan(tmp_path / "plan.json").model,
+        PruningPlan.load(tmp_path / "plan.json").apply(yolo).model,
+        plan.apply(StockYOLO("yolov8n.yaml")).model,
+    ]
+    counts = {sum(p.numel() for p in slim.parameters()) for slim in slims}
+    assert len(counts) == 1
+    assert counts.pop() < sum(p.numel() for p in yolo.model.parameters())
+
+
+def _edited(plan, layer, side, change):
+    data = copy.deepcopy(plan.to_dict())
+    change(data["layers"][layer][side])
+    return PruningPlan.from_dict(data)
+
+
+@pytest.mark.parametrize(
+    ("layer", "side", "change", "message"),
+    [
+        ("model.2.cv1.conv", "out", lambda c: c.pop(), "model.2"),  # one half is shorter
+        ("model.0.conv", "out", lambda c: c.pop(), "model.1.conv.*together"),  # its reader still wants it
+        ("model.1.conv", "in", lambda c: c.pop(), "together"),
+        ("model.0.conv", "out", lambda c: c.append(99), "0 to 15"),
+        ("model.0.conv", "out", lambda c: c.reverse(), "ascending"),
+        ("model.0.conv", "out", lambda c: c.clear(), "at least one"),
+        ("model.0.conv", "in", lambda c: c.pop(), "cannot be removed"),  # a colour
+        ("model.22.cv3.0.2", "out", lambda c: c.pop(), "cannot be removed"),  # a class
+        ("model.22.dfl.conv", "in", lambda c: c.pop(), "cannot be removed"),
+    ],
+)
+def test_a_plan_that_would_break_the_model_is_refused(models, layer, side, change, message):
+    model = models("yolov8n.yaml")
+    with pytest.raises(RequestError, match=message):
+        _edited(PruningPlan.full(model), layer, side, change).apply(model)
+
+
+def test_a_plan_for_another_model_is_refused(models):
+    with pytest.raises(RequestError, match="another model"):
+        PruningPlan.full(models("yolov8n.yaml")).apply(models("yolov8n-p6.yaml"))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"layers": []}', '{"layers": {"a": {"out": [0]}}}', '{"layers": {"a": 1}}']
+)
+def test_a_file_that_is_no_plan_is_refused(tmp_path, text):
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(RequestError, match=r"plan\.json"):
+        PruningPlan.load(tmp_path / "plan.json")
+
+
+def test_a_missing_plan_is_refused(tmp_path):
+    with pytest.raises(RequestError, match=r"nowhere\.json"):
+        PruningPlan.load(tmp_path / "nowhere.json")
