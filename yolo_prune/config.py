@@ -128,8 +128,9 @@ class PruneConfig:
             value = getattr(self, name)
             value = value.split(",") if isinstance(value, str) else value or ()
             object.__setattr__(self, name, tuple(item.strip() for item in value if item.strip()))
-        if self.data is not None:
-            object.__setattr__(self, "data", str(self.data))
+        for name in ("data", "out"):  # a Path is welcome, the record holds text
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, str(getattr(self, name)))
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise RequestError(f"{_option(name)} is {getattr(self, name)!r}; choose one of {', '.join(choices)}")

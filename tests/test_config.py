@@ -1,0 +1,95 @@
+import pytest
+
+from yolo_prune import PruneConfig, RequestError
+from yolo_prune.config import Target
+from yolo_prune.structure import Cost
+
+BASE = Cost(macs=8_000_000_000, params=3_000_000)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("macs", "54%", 4.32e9),
+        ("macs", " 54.5 % ", 4.36e9),
+        ("macs", "100%", 8e9),
+        ("macs", "2.5G", 2.5e9),
+        ("macs", "2500m", 2.5e9),
+        ("macs", 2_500_000_000, 2.5e9),
+        ("params", "45%", 1.35e6),
+        ("params", "1.2M", 1.2e6),
+        ("params", "1200K", 1.2e6),
+    ],
+)
+def test_targets_are_read_as_people_write_them(kind, value, expected):
+    assert Target.parse(kind, value).of(BASE) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "value", ["0%", "101%", "-5%", "nan", "half", "", "54 %%", "12T", "0", 0, 0.54, "0.54", True, -1e9, float("nan")]
+)
+@pytest.mark.parametrize("kind", ["macs", "params"])
+def test_a_target_that_is_none_is_refused_and_named(kind, value):
+    with pytest.raises(RequestError, match=f"target-{kind}") as caught:
+        PruneConfig(**{f"target_{kind}": value})
+    assert repr(value) in str(caught.value)
+
+
+def test_a_target_over_the_model_is_refused():
+    with pytest.raises(RequestError, match="8,000,000,000"):
+        Target.parse("macs", "9G").of(BASE)
+
+
+def test_without_a_target_54_percent_of_the_macs_stay():
+    assert PruneConfig().target == Target("macs", 0.54, None)
+    assert PruneConfig().asked_target == {"macs": "54%"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target_macs": "50%", "target_params": "50%"}, "exclude each other"),
+        ({"criterion": "bnscale"}, "did you mean .bn-scale"),
+        ({"calibration": "video"}, "images, noise"),
+        ({"allocation": "local"}, "global, uniform"),
+        ({"normalize": "median"}, "mean, max, raw"),
+        ({"samples": 1}, "at least 2"),
+        ({"rounds": 0}, "at least 1"),
+        ({"rounds": 1.5}, "whole number"),
+        ({"epochs": -1}, "at least 0"),
+        ({"round_to": 0}, "at least 1"),
+        ({"max_layer_ratio": 1.0}, "between 0 and 1"),
+        ({"max_layer_ratio": "high"}, "between 0 and 1"),
+        ({"cost_exponent": -1}, "0 or more"),
+        ({"export": "onnx,coreml"}, "'coreml' is not supported; there are: onnx, torchscript"),
+        ({"learning_rate": 0.1}, "'learning_rate' is neither"),
+        ({"target_mac": "54%"}, "did you mean 'target_macs'"),
+        ({"imgz": 320}, "did you mean 'imgsz'"),
+        ({"imgsz": [320, 640]}, "one number of pixels"),
+        ({"batch": "many"}, "batch"),
+        ({"resume": True}, "set by yolo-prune"),
+        ({"project": "x"}, "set by yolo-prune"),
+    ],
+)
+def test_a_wrong_option_is_refused_in_one_line(options, message):
+    with pytest.raises(RequestError, match=message) as caught:
+        PruneConfig.from_arguments(**options)
+    assert "\n" not in str(caught.value)
+
+
+def test_options_and_train_arguments_are_told_apart():
+    config = PruneConfig.from_arguments(
+        epochs=3, imgsz=320, lr0=0.002, export="onnx, torchscript", protect=["model.22"]
+    )
+    assert config.epochs == 3
+    assert config.train_args == {"imgsz": 320, "lr0": 0.002}
+    assert config.export == ("onnx", "torchscript")
+    assert config.protect == ("model.22",)
+    assert PruneConfig(export="").export == ()
+
+
+def test_an_output_directory_with_content_is_refused(tmp_path):
+    PruneConfig(out=str(tmp_path)).require_new_out()
+    (tmp_path / "summary.json").write_text("{}")
+    with pytest.raises(RequestError, match="not empty"):
+        PruneConfig(out=str(tmp_path)).require_new_out()
