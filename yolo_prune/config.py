@@ -186,7 +186,9 @@ class PruneConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """All options in plain data, for the record."""
-        return {**asdict(self), "train_args": dict(self.train_args)}
+        plain = (str, int, float, list, type(None))
+        train_args = {key: value if isinstance(value, plain) else str(value) for key, value in self.train_args.items()}
+        return {**asdict(self), "protect": [*self.protect], "export": [*self.export], "train_args": train_args}
 
     def limits(self, protected: frozenset[str]) -> Limits:
         return Limits(self.round_to, self.max_layer_ratio, protected)

@@ -1,0 +1,97 @@
+import pytest
+import torch
+
+from yolo_prune import YOLO, RequestError
+from yolo_prune.dataset import resolve
+from yolo_prune.evaluation import GroundTruth, evaluate, example_images, latency_ms
+
+
+@pytest.fixture(scope="module")
+def from_json(coco_mini):
+    return resolve(str(coco_mini), None, 80)
+
+
+@pytest.fixture(scope="module")
+def from_labels(from_json):
+    """The same dataset without its COCO JSON."""
+    info = {key: value for key, value in from_json.info.items() if key != "annotations"}
+    return type(from_json)(from_json.yaml, info)
+
+
+def _perfect(truth):
+    stems = {number: stem for stem, number in truth.image_ids.items()}
+    return [
+        {
+            "stem": stems[a["image_id"]],
+            "class": truth.category_ids.index(a["category_id"]),
+            "bbox": a["bbox"],
+            "score": 1.0,
+        }
+        for a in truth.coco.dataset["annotations"]
+        if a["image_id"] in stems and not a["iscrowd"]
+    ]
+
+
+def test_perfect_detections_score_one_and_none_score_zero(from_json, from_labels):
+    for dataset, source in ((from_json, "annotations"), (from_labels, "labels")):
+        truth = GroundTruth.of(dataset)
+        assert truth.source == source
+        assert truth.average_precision(_perfect(truth)) == (pytest.approx(1), pytest.approx(1))
+        assert truth.average_precision([]) == (0, 0)
+
+
+def test_labels_give_the_boxes_of_the_annotations(from_json, from_labels):
+    """The JSON's boxes, judged as detections against the truth that was built from the YOLO labels."""
+    detections = _perfect(GroundTruth.of(from_json))
+    map50_95, map50 = GroundTruth.of(from_labels).average_precision(detections)
+    assert map50_95 > 0.99
+    assert map50 > 0.99
+
+
+def test_boxes_that_are_slightly_off_lose_at_strict_thresholds_only(from_json):
+    truth = GroundTruth.of(from_json)
+    shifted = [
+        {**d, "bbox": [d["bbox"][0] + 0.15 * d["bbox"][2], *d["bbox"][1:]]}
+        for d in _perfect(truth)  # IoU 0.74
+    ]
+    map50_95, map50 = truth.average_precision(shifted)
+    assert map50 == pytest.approx(1)
+    assert map50_95 == pytest.approx(0.5)  # thresholds 0.50 to 0.70 of ten
+
+
+@pytest.mark.slow
+def test_both_evaluators_agree_on_a_real_model(yolov8n, from_json, from_labels, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = [evaluate(YOLO(yolov8n), d, GroundTruth.of(d), 320, 8, "cpu") for d in (from_json, from_labels)]
+    assert found[0].map50_95 == found[1].map50_95
+    for accuracy in found:
+        assert accuracy.map50_95 > 0.2
+        assert accuracy.map50_95_pycocotools == pytest.approx(accuracy.map50_95, abs=0.03)
+        assert accuracy.map50_pycocotools == pytest.approx(accuracy.map50, abs=0.03)
+    assert not list(tmp_path.iterdir())
+
+
+def test_annotations_that_lack_an_image_are_refused(from_json, tmp_path):
+    empty = tmp_path / "empty.json"
+    empty.write_text('{"images": [], "annotations": [], "categories": []}')
+    dataset = type(from_json)(from_json.yaml, {**from_json.info, "annotations": str(empty)})
+    with pytest.raises(RequestError, match=r"empty\.json lack the image"):
+        GroundTruth.of(dataset)
+    empty.write_text("[]")
+    with pytest.raises(RequestError, match="no COCO JSON"):
+        GroundTruth.of(dataset)
+
+
+def test_latency_is_of_a_fused_copy(models):
+    model = models("yolov8n.yaml")
+    assert latency_ms(model, 64, seconds=0.1) > 0
+    assert not model.is_fused()
+
+
+def test_example_images_are_real_without_a_dataset():
+    images = example_images(None, 96)
+    assert images.shape[1:] == (3, 96, 96)
+    assert images.min() >= 0
+    assert images.max() <= 1
+    assert images.std() > 0.1
+    assert isinstance(images, torch.Tensor)

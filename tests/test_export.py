@@ -1,0 +1,33 @@
+import pytest
+import torch
+
+from yolo_prune import YOLO
+from yolo_prune.evaluation import example_images
+from yolo_prune.export import ExportError, export, largest_difference
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["onnx", "torchscript"])
+def test_a_slimmed_model_is_exported_and_agrees(yolov8n, tmp_path, format):
+    base = YOLO(yolov8n)
+    plan = base.prune(dry_run=True, criterion="bn-scale", target_macs="70%", imgsz=160, out=tmp_path / "plan").plan
+    base.apply_plan(plan).save(tmp_path / "pruned.pt")
+    images = example_images(None, 160)
+    exported = export(tmp_path / "pruned.pt", format, 160, images)
+    assert exported.size_bytes > 1e5
+    assert 0 <= exported.max_abs_diff < 1e-3 * 200
+    if format == "onnx":
+        import onnx
+
+        onnx.checker.check_model(exported.path)
+
+
+def test_a_difference_within_a_thousandth_of_the_largest_output_passes():
+    expected = torch.tensor([100.0, 0.0])
+    assert largest_difference(expected + torch.tensor([0.0, 0.05]), expected, "x") == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("got", [[100.0, 0.2], [100.0, float("nan")], [100.0, 0.0, 0.0]])
+def test_an_export_that_differs_is_an_error(got):
+    with pytest.raises(ExportError, match=r"pruned\.onnx"):
+        largest_difference(torch.tensor(got), torch.tensor([100.0, 0.0]), "pruned.onnx")

@@ -1,0 +1,52 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from yolo_prune import YOLO
+from yolo_prune.calibration import Calibration
+from yolo_prune.dataset import resolve
+from yolo_prune.recalibration import recalibrated, reestimate_batch_norms
+from yolo_prune.training import detection_loss
+
+
+def test_statistics_are_those_of_the_images(models):
+    model = models("yolov8n.yaml")
+    batches = list(torch.rand(3, 4, 3, 64, 64))
+    seen = []
+    handle = model.model[0].conv.register_forward_hook(lambda _m, _i, output: seen.append(output))
+    with torch.no_grad():
+        model(torch.cat(batches))
+    handle.remove()
+    norm = reestimate_batch_norms(model, batches).model[0].bn
+    assert torch.allclose(norm.running_mean, seen[0].mean((0, 2, 3)), atol=1e-4)
+    assert torch.allclose(norm.running_var, seen[0].var((0, 2, 3)), rtol=0.05)
+    assert norm.momentum == model.model[0].bn.momentum
+    assert not torch.equal(norm.running_mean, model.model[0].bn.running_mean)
+
+
+@pytest.fixture(scope="module")
+def calibration(bccd):
+    return Calibration.draw(resolve(str(bccd), None, 3), 16, 160, 8, seed=0)
+
+
+def test_ruined_statistics_are_replaced(yolov8n_bccd, calibration):
+    model = YOLO(yolov8n_bccd).model
+    ruined = copy.deepcopy(model)
+    for module in ruined.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_var *= 3
+    better, changed = recalibrated(ruined, calibration)
+    assert changed
+    assert detection_loss(better, calibration.judging) < detection_loss(ruined, calibration.judging)
+
+
+def test_good_statistics_stay_where_new_ones_are_worse(yolov8n_bccd, calibration):
+    model = YOLO(yolov8n_bccd).model
+    one_image = type(calibration)(
+        calibration.scoring, type(calibration.statistics)(calibration.statistics.source, [0], 1), calibration.judging
+    )
+    kept, changed = recalibrated(model, one_image)
+    assert not changed
+    assert kept is model
