@@ -98,10 +98,10 @@ class PruneConfig:
     epochs: int | None = None
     allocation: str = "global"
     normalize: str = "mean"
-    cost_exponent: float = 1.0
+    cost_exponent: float = 0.0
     round_to: int = 1
     protect: tuple[str, ...] = ()
-    max_layer_ratio: float = 0.75
+    max_layer_ratio: float = 0.5
     export: tuple[str, ...] = ("onnx",)
     out: str | None = None
     dry_run: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 import shutil
 import time
@@ -68,7 +69,7 @@ class _Job:
     def prepare(cls, yolo: YOLO, config: PruneConfig) -> _Job:
         """Check the request against the model and the data. Raises RequestError; writes nothing."""
         self = cls()
-        self.base, self.config = yolo, config
+        self.base, self.config = yolo.around(copy.deepcopy(yolo.model)), config
         require_supported(yolo.model, f"model {yolo.model_name}")
         config.require_new_out()
         self.device = _device(config)
@@ -131,7 +132,7 @@ class _Job:
         weights = directory / "weights"
         weights.mkdir()
 
-        yolo, plan = self.base.around(self.base.model), PruningPlan.full(self.base.model)
+        yolo, plan = self.base, PruningPlan.full(self.base.model)
         rounds = self.config.rounds
         for number in range(1, rounds + 1):
             share = (self.goal / getattr(self.base_cost, self.kind)) ** (number / rounds)
@@ -142,12 +143,7 @@ class _Job:
 
         checkpoint = weights / "pruned.pt"
         _store(Path(stage.checkpoint), checkpoint)
-        final = YOLO(checkpoint)
-        summary.final = replace(
-            self._measured(final, Cost(stage.macs, stage.params), "final"),
-            checkpoint=str(checkpoint),
-            map50_95_before_training=stage.map50_95_before_training,
-        )
+        summary.final = replace(stage, checkpoint=str(checkpoint))
         images = example_images(self.dataset, self.imgsz)
         for format in self.config.export:
             LOGGER.info(f"yolo-prune: exporting to {format} and comparing with PyTorch on {len(images)} images")
@@ -155,7 +151,7 @@ class _Job:
         summary.seconds["total"] = time.perf_counter() - self.started
         summary.write(directory / "summary.json")
         write_report(summary.to_dict(), directory / "report.html")
-        return PruneResult(final, plan, summary.to_dict(), directory)
+        return PruneResult(YOLO(checkpoint), plan, summary.to_dict(), directory)
 
     def _round(
         self, yolo: YOLO, plan: PruningPlan, share: float, title: str, directory: Path
@@ -171,11 +167,10 @@ class _Job:
         if self.calibration is not None:
             slim, changed = recalibrated(slim.to(self.device), self.calibration)
         yolo = yolo.around(slim)
-        cost = Cost(**plan.cost["final"])
-        before = self._accuracy(yolo, f"{title}, before training")
         directory.mkdir()
         plan.save(directory / "plan.json")
         if self.epochs:
+            before = self._accuracy(yolo, f"{title}, before training")
             LOGGER.info(f"yolo-prune: {title}: fine-tuning for {self.epochs} epochs")
             args = {"imgsz": self.imgsz, **self.config.train_args}
             checkpoint = fine_tune(yolo, self.dataset.yaml, self.epochs, directory, args)
@@ -183,12 +178,12 @@ class _Job:
             checkpoint = directory / "weights" / "last.pt"
             checkpoint.parent.mkdir()
             yolo.save(checkpoint)
-        yolo = YOLO(checkpoint)
-        stage = self._measured(yolo, cost, title) if self.epochs else Stage.of(cost, before)
+        yolo = YOLO(checkpoint)  # what is measured is what the file holds, in half precision
+        stage = self._measured(yolo, Cost(**plan.cost["final"]), title)
         stage = replace(
             stage,
             checkpoint=str(checkpoint),
-            map50_95_before_training=before and before.map50_95,
+            map50_95_before_training=(before.map50_95 if before else None) if self.epochs else stage.map50_95,
             batch_norms_reestimated=changed,
         )
         return yolo, plan, stage

@@ -33,7 +33,7 @@ class Limits:
     """
 
     round_to: int = 1
-    max_layer_ratio: float = 0.9
+    max_layer_ratio: float = 0.5
     protected: frozenset[str] = frozenset()
 
 
@@ -71,7 +71,7 @@ def select(
     original: Mapping[str, int] | None = None,
     allocation: str = "global",
     normalize: str = "mean",
-    cost_exponent: float = 1.0,
+    cost_exponent: float = 0.0,
     limits: Limits = Limits(),
 ) -> dict[str, list[int]]:
     """Choose the units to remove: the cheapest in score first, until the model costs no more than the target.

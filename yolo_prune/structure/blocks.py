@@ -92,7 +92,7 @@ class Traceable:
 def traceable(model: nn.Module) -> Traceable:
     """The model in a form that can be traced: shapes only, the weights mean nothing; the model is not touched."""
     require_supported(model)
-    model = copy.deepcopy(model).float().eval()
+    model = copy.deepcopy(model).cpu().float().eval()
     traced = Traceable(model, {})
     names = {module: name for name, module in model.named_modules()}
     for i, block in enumerate(model.model):
