@@ -95,9 +95,10 @@ def main() -> None:
         _fail("stopped", 1)
     except Exception as error:
         from yolo_prune.errors import RequestError
+        from yolo_prune.export import ExportError
 
-        if isinstance(error, RequestError):
-            _fail(str(error), 2)
+        if isinstance(error, (RequestError, ExportError)):
+            _fail(str(error), 2 if isinstance(error, RequestError) else 1)
         raise
 
 

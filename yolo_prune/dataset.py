@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -89,8 +88,7 @@ def resolve(data: str | None, recorded: str | None, classes: int) -> Dataset:
 
 def _parsed(yaml: str, download: bool) -> dict[str, Any]:
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            info = check_det_dataset(yaml, autodownload=download)
+        info = check_det_dataset(yaml, autodownload=download)
     except Exception as error:  # whatever a yaml, a path or a download can do wrong
         LOGGER.debug(f"{yaml}: {error!r}")
         raise RequestError(f"data {yaml}: {' '.join(str(error).split())}") from None

@@ -78,15 +78,6 @@ class _Job:
         self.imgsz = check_imgsz(asked, stride=stride, max_dim=1)
         self.channels = next(iter(conv_layers(yolo.model).values())).in_channels
 
-        self.dataset = self._resolve_data()
-        self.truth = GroundTruth.of(self.dataset) if self.dataset and not config.dry_run else None
-        self.calibration = None
-        if self.dataset and (config.needs_images or not config.dry_run):
-            self.calibration = Calibration.draw(self.dataset, config.samples, self.imgsz, config.batch, config.seed)
-        self.epochs = config.epochs
-        if self.epochs is None:
-            self.epochs = DEFAULT_EPOCHS if self.dataset and not self.dataset.fallback else 0
-
         self.seconds: dict[str, float] = {}
         with self._timed("groups"):
             groups = find_groups(yolo.model)
@@ -96,6 +87,15 @@ class _Job:
         self.base_cost = costs.full
         self.kind, self.goal = config.target.kind, config.target.of(self.base_cost)
         require_reachable(groups, costs, {self.kind: self.goal}, limits=config.limits(self.protected))
+
+        self.dataset = self._resolve_data()
+        self.truth = GroundTruth.of(self.dataset) if self.dataset and not config.dry_run else None
+        self.calibration = None
+        if self.dataset and (config.needs_images or not config.dry_run):
+            self.calibration = Calibration.draw(self.dataset, config.samples, self.imgsz, config.batch, config.seed)
+        self.epochs = config.epochs
+        if self.epochs is None:
+            self.epochs = DEFAULT_EPOCHS if self.dataset and not self.dataset.fallback else 0
         return self
 
     def _resolve_data(self) -> Dataset | None:
@@ -114,7 +114,7 @@ class _Job:
         self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - start
 
     def dry_run(self) -> PruneResult:
-        plan = self._plan(self.base.model, PruningPlan.full(self.base.model), self.goal)
+        plan = self._plan(self.base.model, self.goal)
         directory = self._directory()
         plan.save(directory / "plan.json")
         summary = self._summary()
@@ -159,9 +159,10 @@ class _Job:
         """One round: from a YOLO and the plan that led to it, to the next ones and what they measure."""
         goal = share * getattr(self.base_cost, self.kind)
         LOGGER.info(f"\nyolo-prune: {title}: to {share:.1%} of the {self.kind}")
-        plan = self._plan(yolo.model, plan, goal)
+        step = self._plan(yolo.model, goal)
+        plan = plan.then(step)
         with self._timed("slicing"):
-            slim = self.step.apply(yolo.model)
+            slim = step.apply(yolo.model)
         slim.prune_info = self._prune_info(plan)
         changed = False
         if self.calibration is not None:
@@ -188,8 +189,8 @@ class _Job:
         )
         return yolo, plan, stage
 
-    def _plan(self, model: nn.Module, sofar: PruningPlan, goal: float) -> PruningPlan:
-        """Score and select on the model; the plan from the base to what it becomes. Keeps the step in `self.step`."""
+    def _plan(self, model: nn.Module, goal: float) -> PruningPlan:
+        """Score and select on the model: the plan from it to the goal, with the costs of the original and of the end."""
         config = self.config
         model.to(self.device)
         with self._timed("scoring"):
@@ -210,13 +211,10 @@ class _Job:
                 cost_exponent=config.cost_exponent,
                 limits=config.limits(self.protected),
             )
-        self.step = PruningPlan.full(model).without(groups, removed)
-        final = costs.total(self.step.widths)
-        return replace(
-            sofar.then(self.step),
-            target=config.asked_target,
-            cost={"base": self.base_cost.to_dict(), "final": final.to_dict()},
-        )
+        plan = PruningPlan.full(model).without(groups, removed)
+        final = costs.total(plan.widths)
+        cost = {"base": self.base_cost.to_dict(), "final": final.to_dict()}
+        return replace(plan, target=config.asked_target, cost=cost)
 
     def _images(self) -> Iterable[torch.Tensor] | None:
         """The calibration images that the criterion needs, with a progress bar."""
