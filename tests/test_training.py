@@ -9,7 +9,7 @@ def test_the_recipe_suits_its_length(epochs):
     assert arguments["epochs"] == epochs
     assert arguments["optimizer"] != "auto"  # which would ignore lr0
     assert arguments["warmup_epochs"] <= 0.1 * epochs
-    assert 1 <= arguments["close_mosaic"] <= max(1, epochs)
+    assert arguments["mosaic"] == 0 or 10 < arguments["close_mosaic"] < epochs
     assert arguments["nbs"] == arguments["batch"]
 
 

@@ -190,7 +190,7 @@ class _Job:
         return yolo, plan, stage
 
     def _plan(self, model: nn.Module, goal: float) -> PruningPlan:
-        """Score and select on the model: the plan from it to the goal, with the costs of the original and of the end."""
+        """Score and select on the model: the plan from it to the goal, with the original's cost and the final one."""
         config = self.config
         model.to(self.device)
         with self._timed("scoring"):
