@@ -2,8 +2,8 @@
 
     python -m benchmarks.scoring [--model yolov8n.yaml] [--imgsz 320] [--batch 8] [--repeats 31]
 
-Prints the ratio of times (median of the ratios of neighbouring passes, measured alternately in one process) and the peak resident
-memory of scoring 64 and 512 images (each in a process of its own).
+Prints the ratio of times (median of the ratios of neighbouring passes, measured alternately in one process) and the
+peak resident memory of scoring 64 and 512 images (each in a process of its own).
 """
 
 from __future__ import annotations

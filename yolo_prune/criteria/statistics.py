@@ -44,8 +44,9 @@ class ActivationCounts:
                 f"all samples must have one size; a layer of {tuple(self.active.shape)} channels and positions "
                 f"received activations of shape {tuple(activations.shape)}"
             )
-        # Sums of up to 255 samples fit a byte, which is several times faster than summing into 32 bits.
-        for chunk in (activations > 0).view(torch.uint8).flatten(2).split(255):
+        # The same as activations > 0, which takes PyTorch several times longer on a CPU. Sums of up to 255 samples
+        # fit a byte, and bytes are summed several times faster than 32 bits.
+        for chunk in activations.relu().bool().view(torch.uint8).flatten(2).split(255):
             self.active += chunk.sum(0, dtype=torch.uint8)
         self.samples += len(activations)
 
