@@ -1,6 +1,6 @@
 """What scoring costs: expressiveness over plain forward passes of the same batches, and its memory over samples.
 
-    python -m benchmarks.scoring [--model yolov8n.yaml] [--imgsz 320] [--batch 8] [--repeats 31]
+    python -m benchmarks.scoring [--model yolov8n.yaml] [--imgsz 320] [--batch 8] [--repeats 15]
 
 Prints the ratio of times (median of the ratios of neighbouring passes, measured alternately in one process) and the
 peak resident memory of scoring 64 and 512 images (each in a process of its own).
@@ -23,9 +23,9 @@ from yolo_prune.criteria import ActivationCounts, collect
 
 
 def times(model_name: str, imgsz: int, batch: int, repeats: int) -> dict[str, list[float]]:
-    """Seconds of passes over four batches: plain forward, and forward with activation counts."""
+    """Seconds of passes over eight batches: plain forward, and forward with activation counts."""
     model = YOLO(model_name).model.eval()
-    batches = list(torch.rand(4, batch, 3, imgsz, imgsz, generator=torch.Generator().manual_seed(0)))
+    batches = list(torch.rand(8, batch, 3, imgsz, imgsz, generator=torch.Generator().manual_seed(0)))
 
     def plain() -> None:
         with torch.inference_mode():
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--model", default="yolov8n.yaml")
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--repeats", type=int, default=31)
+    parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.memory_of:

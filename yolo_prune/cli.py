@@ -61,7 +61,9 @@ def command(model: str | None, as_json: bool, train_args: tuple[str, ...], **opt
         raise RequestError(f"{sorted(doubled)[0]!r} is given twice: as an option and as key=value")
     result = load(model).prune(**asked, **passed)
 
-    console = Console(stderr=as_json)
+    console = Console(stderr=as_json, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 120
     console.print(table(result.summary))
     for exported in result.summary["exports"]:
         console.print(
