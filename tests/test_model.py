@@ -95,7 +95,7 @@ def test_training_through_yolo_prune_keeps_the_structure(slimmed, coco_mini, tmp
     before = model.model.model[0].conv.weight.clone()
     model.train(
         data=coco_mini, epochs=1, imgsz=160, batch=8, workers=0, plots=False,
-        optimizer="AdamW", lr0=0.01, warmup_epochs=0, project=str(tmp_path), name="again",
+        optimizer="AdamW", nbs=8, lr0=0.01, warmup_epochs=0, project=str(tmp_path), name="again",
     )  # fmt: skip
     assert {name: value.shape for name, value in model.model.state_dict().items()} == shapes
     assert not torch.equal(model.model.model[0].conv.weight, before)
