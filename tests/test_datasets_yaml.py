@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from benchmarks.data import CATALOGUE, prepare, shared, weights
 
 
