@@ -10,13 +10,14 @@ anything). Prints mAP50-95 right after slimming and after fine-tuning, mean over
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import statistics
 import tempfile
 from pathlib import Path
 
 import yaml
+
+os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would drown the table
 
 from benchmarks.data import prepare, weights
 from benchmarks.environment import describe
@@ -61,11 +62,10 @@ def main() -> None:
         for number, (name, options) in enumerate(SETTINGS.items()):
             finals = []
             for seed in args.seeds:
-                with open(os.devnull, "w") as null, contextlib.redirect_stdout(null):
-                    result = YOLO(weights("yolov8n-bccd")).prune(
-                        data=data, target_macs=args.target_macs, rounds=1, epochs=args.epochs, export="", imgsz=320,
-                        batch=16, seed=seed, verbose=False, out=Path(directory, f"run-{number}-{seed}"), **options,
-                    )  # fmt: skip
+                result = YOLO(weights("yolov8n-bccd")).prune(
+                    data=data, target_macs=args.target_macs, rounds=1, epochs=args.epochs, export="", imgsz=320,
+                    batch=16, seed=seed, out=Path(directory, f"run-{number}-{seed}"), **options,
+                )  # fmt: skip
                 finals.append((result.summary["final"], result.summary["base"]))
             before, after = (
                 statistics.mean(final[key] for final, _ in finals) for key in ("map50_95_before_training", "map50_95")
