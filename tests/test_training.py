@@ -17,3 +17,8 @@ def test_what_the_user_passes_wins():
     arguments = recipe(5, {"lr0": 0.01, "batch": 4, "optimizer": "SGD", "close_mosaic": 0})
     assert (arguments["lr0"], arguments["optimizer"], arguments["close_mosaic"]) == (0.01, "SGD", 0)
     assert arguments["nbs"] == arguments["batch"] == 4
+
+
+@pytest.mark.parametrize("batch", [-1, 0.7])
+def test_a_batch_that_the_trainer_finds_leaves_the_nominal_batch_to_it(batch):
+    assert "nbs" not in recipe(5, {"batch": batch})

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Subset
 
 from yolo_prune.dataset import Dataset
 
-# Noise has no scale that a larger image would show; this is the smallest common multiple of all strides.
+# Pixels. Noise has no scale that a larger image would show; a multiple of every stride (up to 64).
 NOISE_SIZE = 192
 
 
@@ -42,7 +42,10 @@ class TrainingImages:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Disjoint random draws from the training split: to score on, to re-estimate batch norms on, to judge that on."""
+    """Random draws from the training split: to score on, to re-estimate batch norms on, and to judge that on.
+
+    The last has no image in common with the other two, unless the split has only one.
+    """
 
     scoring: TrainingImages
     statistics: TrainingImages

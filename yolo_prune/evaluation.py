@@ -159,16 +159,15 @@ def evaluate(yolo, dataset: Dataset, truth: GroundTruth, imgsz: int, batch: int,
 
     Both judge the same detections (confidence at least 0.001, at most 300 an image; pycocotools reads the best 100).
     """
-    recorded: list[dict[str, Any]] = []
+    validators: list[RecordingValidator] = []
 
-    class Recording(RecordingValidator):
-        def finalize_metrics(self) -> None:
-            super().finalize_metrics()
-            recorded.extend(self.detections)
+    def validator(**kwargs: Any) -> RecordingValidator:
+        validators.append(RecordingValidator(**kwargs))
+        return validators[0]
 
     with tempfile.TemporaryDirectory() as directory:  # Ultralytics makes one for every validation
         metrics = yolo.val(
-            validator=Recording,
+            validator=validator,
             data=dataset.yaml,
             imgsz=imgsz,
             batch=batch,
@@ -177,7 +176,9 @@ def evaluate(yolo, dataset: Dataset, truth: GroundTruth, imgsz: int, batch: int,
             verbose=False,
             project=directory,
         )
-    return Accuracy(float(metrics.box.map), float(metrics.box.map50), *truth.average_precision(recorded))
+    return Accuracy(
+        float(metrics.box.map), float(metrics.box.map50), *truth.average_precision(validators[0].detections)
+    )
 
 
 def latency_ms(model: nn.Module, imgsz: int, channels: int = 3, seconds: float = 3.0) -> float:

@@ -27,6 +27,7 @@ from yolo_prune.dataset import Dataset, resolve
 from yolo_prune.errors import RequestError
 from yolo_prune.evaluation import GroundTruth, evaluate, example_images, latency_ms
 from yolo_prune.export import export
+from yolo_prune.files import whole
 from yolo_prune.model import YOLO
 from yolo_prune.recalibration import recalibrated
 from yolo_prune.reporting.report import write_report
@@ -142,9 +143,10 @@ class _Job:
         plan.save(directory / "plan.json")
 
         checkpoint = weights / "pruned.pt"
-        _store(Path(stage.checkpoint), checkpoint)
+        with whole(checkpoint) as temporary:
+            shutil.copyfile(stage.checkpoint, temporary)
         summary.final = replace(stage, checkpoint=str(checkpoint))
-        images = example_images(self.dataset, self.imgsz)
+        images = example_images(self.dataset, self.imgsz) if self.config.export else ()
         for format in self.config.export:
             LOGGER.info(f"yolo-prune: exporting to {format} and comparing with PyTorch on {len(images)} images")
             summary.exports.append(export(checkpoint, format, self.imgsz, images))
@@ -178,7 +180,8 @@ class _Job:
         else:
             checkpoint = directory / "weights" / "last.pt"
             checkpoint.parent.mkdir()
-            yolo.save(checkpoint)
+            with whole(checkpoint) as temporary:
+                yolo.save(temporary)
         yolo = YOLO(checkpoint)  # what is measured is what the file holds, in half precision
         stage = self._measured(yolo, Cost(**plan.cost["final"]), title)
         stage = replace(
@@ -301,10 +304,3 @@ def _protected(patterns: Iterable[str], layers: list[str]) -> frozenset[str]:
             raise RequestError(f"protect {pattern!r} names no layer that can be pruned; they look like {layers[0]!r}")
         found |= matches
     return frozenset(found)
-
-
-def _store(source: Path, destination: Path) -> None:
-    """Copy a checkpoint, whole or not at all."""
-    temporary = destination.with_name(destination.name + ".tmp")
-    shutil.copyfile(source, temporary)
-    temporary.replace(destination)

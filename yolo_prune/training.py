@@ -59,19 +59,22 @@ def recipe(epochs: int, train_args: dict[str, Any]) -> dict[str, Any]:
     start the biases at a rate of 0.1, and a nominal batch of 64 accumulates gradients. Mosaic costs more than it gives
     in a few epochs; in longer rounds it is off in the second half.
     """
+    batch = train_args.get("batch", 16)
     ours = {
         "optimizer": "AdamW",
         "lr0": 1e-3,
         "lrf": 0.05,
         "warmup_epochs": min(1.0, 0.1 * epochs),
         "warmup_bias_lr": 0.0,
-        "batch": 16,
+        "batch": batch,
         "mosaic": 0.0 if epochs <= SHORT else 1.0,
         "close_mosaic": round(0.5 * epochs),
         "patience": epochs,
         "plots": False,
     }
-    return {**ours, "nbs": train_args.get("batch", ours["batch"]), **train_args, "epochs": epochs}
+    if isinstance(batch, int) and batch > 0:  # otherwise it is found by the trainer
+        ours["nbs"] = batch
+    return {**ours, **train_args, "epochs": epochs}
 
 
 def fine_tune(yolo, data: str, epochs: int, directory: Path, train_args: dict[str, Any]) -> Path:
@@ -82,10 +85,8 @@ def fine_tune(yolo, data: str, epochs: int, directory: Path, train_args: dict[st
     Returns:
         Path of the checkpoint (half precision, exponential moving average of the weights).
     """
-    arguments = recipe(epochs, train_args)
-    if arguments["nbs"] in (-1, None) or not isinstance(arguments["nbs"], int):
-        del arguments["nbs"]  # the batch size is found by the trainer
-    yolo.train(data=data, project=str(directory.parent), name=directory.name, exist_ok=True, **arguments)
+    place = {"project": str(directory.parent), "name": directory.name, "exist_ok": True}
+    yolo.train(data=data, **place, **recipe(epochs, train_args))
     return Path(yolo.trainer.last)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from yolo_prune.files import whole
 from yolo_prune.reporting.table import COLUMNS, rows
 
 
@@ -17,6 +18,5 @@ def write_report(summary: dict[str, Any], path: Path) -> None:
     page = templates.get_template("report.html").render(
         summary=summary, columns=COLUMNS, rows=rows(summary), raw=json.dumps(summary, indent=2)
     )
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(path)
+    with whole(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")

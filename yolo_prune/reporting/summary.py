@@ -11,6 +11,7 @@ from typing import Any
 
 from yolo_prune.evaluation import Accuracy
 from yolo_prune.export import Exported
+from yolo_prune.files import whole
 from yolo_prune.structure import Cost
 
 PACKAGES = ("ultralytics", "torch", "torch-pruning", "pycocotools", "onnx", "onnxruntime")
@@ -59,9 +60,8 @@ class Summary:
 
     def write(self, path: Path) -> None:
         """Write the summary, whole or not at all."""
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        with whole(path) as temporary:
+            temporary.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
 
 
 def versions() -> dict[str, str]:

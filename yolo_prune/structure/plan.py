@@ -6,7 +6,7 @@ import copy
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from yolo_prune.errors import RequestError
+from yolo_prune.files import whole
 from yolo_prune.structure.blocks import conv_blocks, conv_layers, module_of, refresh_widths
 from yolo_prune.structure.cost import Width
 from yolo_prune.structure.groups import ChannelGroup, find_groups
@@ -36,7 +37,7 @@ class PruningPlan:
 
     layers: Mapping[str, Keep]
     target: dict[str, Any] | None = None
-    cost: dict[str, dict[str, int]] | None = field(default=None)
+    cost: dict[str, dict[str, int]] | None = None
 
     @classmethod
     def full(cls, model: nn.Module) -> PruningPlan:
@@ -181,10 +182,8 @@ class PruningPlan:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write plan.json, whole or not at all."""
-        path = Path(path)
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(json.dumps(self.to_dict()) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        with whole(Path(path)) as temporary:
+            temporary.write_text(json.dumps(self.to_dict()) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> PruningPlan:
