@@ -50,9 +50,9 @@ def test_without_a_target_54_percent_of_the_macs_stay():
     [
         ({"target_macs": "50%", "target_params": "50%"}, "exclude each other"),
         ({"criterion": "bnscale"}, "did you mean .bn-scale"),
-        ({"calibration": "video"}, "images, noise"),
+        ({"calibration": "video"}, "images, representative, noise, or a folder"),
         ({"allocation": "local"}, "global, uniform"),
-        ({"normalize": "median"}, "mean, max, raw"),
+        ({"normalize": "median"}, "mean, max, rank, zscore, global"),
         ({"samples": 1}, "at least 2"),
         ({"rounds": 0}, "at least 1"),
         ({"rounds": 1.5}, "whole number"),

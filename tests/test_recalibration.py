@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,8 +8,8 @@ from torch import nn
 from yolo_prune import YOLO
 from yolo_prune.calibration import Calibration
 from yolo_prune.dataset import resolve
+from yolo_prune.loss import detection_loss
 from yolo_prune.recalibration import recalibrated, reestimate_batch_norms
-from yolo_prune.training import detection_loss
 
 
 def test_statistics_are_those_of_the_images(models):
@@ -44,9 +45,7 @@ def test_ruined_statistics_are_replaced(yolov8n_bccd, calibration):
 
 def test_good_statistics_stay_where_new_ones_are_worse(yolov8n_bccd, calibration):
     model = YOLO(yolov8n_bccd).model
-    one_image = type(calibration)(
-        calibration.scoring, type(calibration.statistics)(calibration.statistics.source, [0], 1), calibration.judging
-    )
+    one_image = replace(calibration, statistics=replace(calibration.statistics, indices=[0], batch=1))
     kept, changed = recalibrated(model, one_image)
     assert not changed
     assert kept is model

@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from yolo_prune import criteria
-from yolo_prune.select import MIN_CHANNELS, Limits, TargetError, group_scores, select
+from yolo_prune.select import MIN_CHANNELS, Limits, TargetError, select
 from yolo_prune.structure import CostModel, PruningPlan, find_groups
 
 
@@ -14,12 +14,19 @@ from yolo_prune.structure import CostModel, PruningPlan, find_groups
 def case(models):
     """A model, its groups, its costs at 160 and random scores by seed."""
     model = models("yolov8n.yaml")
-    return model, find_groups(model), CostModel.of(model, 160), lambda seed: criteria.score(model, None, "random", seed)
+    return (
+        model,
+        find_groups(model),
+        CostModel.of(model, 160),
+        lambda seed, **how: criteria.score(model, None, "random", seed, **how),
+    )
 
 
-def _select(case, kind, share, seed=0, **options):
+def _select(case, kind, share, seed=0, normalize=None, **options):
     model, groups, costs, scores = case
-    removed = select(groups, scores(seed), costs, {kind: share * getattr(costs.full, kind)}, **options)
+    removed = select(
+        groups, scores(seed, normalize=normalize), costs, {kind: share * getattr(costs.full, kind)}, **options
+    )
     plan = PruningPlan.full(model).without(groups, removed)
     plan.check(model)
     return removed, getattr(costs.total(plan.widths), kind) / getattr(costs.full, kind)
@@ -31,7 +38,7 @@ def _select(case, kind, share, seed=0, **options):
     share=st.floats(0.2, 1.0),
     seed=st.integers(0, 50),
     allocation=st.sampled_from(["global", "uniform"]),
-    normalize=st.sampled_from(["mean", "max", "raw"]),
+    normalize=st.sampled_from(["mean", "max", "rank", "global"]),
     exponent=st.sampled_from([0.0, 0.5, 1.0, 2.0]),
     ratio=st.floats(0.5, 0.95),
     round_to=st.sampled_from([1, 2, 4, 8]),
@@ -63,15 +70,8 @@ def test_the_lowest_scores_of_a_group_go(case):
     removed, _ = _select(case, "macs", 0.6, seed=3)
     for group in groups:
         gone = removed.get(group.name, [])
-        values = group_scores(group, scores(3))
+        values = scores(3)[group.name]
         assert sorted(torch.argsort(values, stable=True)[: len(gone)].tolist()) == gone
-
-
-def test_a_coupled_channel_counts_for_the_mean_of_its_producers(case):
-    _, groups, _, scores = case
-    group = next(g for g in groups if g.name == "model.2.cv1.conv/1")
-    one, two = (scores(0)[layer].double() for layer in ("model.2.cv1.conv", "model.2.m.0.cv2.conv"))
-    assert torch.allclose(group_scores(group, scores(0)), (one[16:] + two) / 2)
 
 
 def test_uniform_takes_the_same_share_of_every_group(case):

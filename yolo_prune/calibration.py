@@ -1,18 +1,29 @@
-"""Images that statistics are gathered on: of the training split, or noise."""
+"""Images that statistics are gathered on: of the training split, of any folder, or noise."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from sklearn.cluster import KMeans
+from torch import nn
 from torch.utils.data import DataLoader, Subset
+from ultralytics.data.augment import LetterBox
+from ultralytics.data.utils import IMG_FORMATS
+from ultralytics.utils.patches import imread
 
 from yolo_prune.dataset import Dataset
+from yolo_prune.errors import RequestError
+from yolo_prune.structure.blocks import pooled_features
 
 # Pixels. Noise has no scale that a larger image would show; a multiple of every stride (up to 64).
 NOISE_SIZE = 192
+CANDIDATES = 2048  # images that a representative choice looks at
+BATCH = 16
 
 
 @dataclass
@@ -50,6 +61,7 @@ class Calibration:
     scoring: TrainingImages
     statistics: TrainingImages
     judging: TrainingImages
+    candidates: TrainingImages  # to choose representative ones from
 
     @classmethod
     def draw(cls, dataset: Dataset, samples: int, imgsz: int, batch: int, seed: int) -> Calibration:
@@ -58,14 +70,81 @@ class Calibration:
         order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed)).tolist()
         held = min(128, max(1, len(order) // 4))
         judging, rest = order[:held], order[held:] or order
-        return cls(
-            *(TrainingImages(source, indices, min(batch, 16)) for indices in (rest[:samples], rest[-512:], judging))
-        )
+        parts = (rest[:samples], rest[-512:], judging, rest[:CANDIDATES])
+        return cls(*(TrainingImages(source, indices, min(batch, BATCH)) for indices in parts))
+
+    def representative(self, model: nn.Module, samples: int, seed: int) -> TrainingImages:
+        """The candidates nearest to the centres of `samples` clusters (k-means) of the model's pooled features."""
+        features = pooled_features(model, self.candidates.images)
+        chosen = [self.candidates.indices[i] for i in medoids(features, samples, seed)]
+        return TrainingImages(self.candidates.source, chosen, self.candidates.batch)
 
 
-def noise(samples: int, channels: int = 3, seed: int = 0, batch: int = 8) -> Iterator[torch.Tensor]:
+def medoids(features: torch.Tensor, count: int, seed: int) -> list[int]:
+    """The row nearest to the centre of each of at most `count` clusters of the rows, ascending.
+
+    Args:
+        features: (rows, features); each feature is scaled to its standard deviation first.
+        count: of clusters.
+        seed: of k-means' start.
+    """
+    if count >= len(features):
+        return list(range(len(features)))
+    points = features.double()
+    points = ((points - points.mean(0)) / points.std(0).clamp_min(1e-12)).numpy()
+    kmeans = KMeans(count, n_init=3, random_state=seed).fit(points)
+    distance = np.linalg.norm(points - kmeans.cluster_centers_[kmeans.labels_], axis=1)
+    nearest: dict[int, int] = {}
+    for row in np.argsort(distance, kind="stable"):
+        nearest.setdefault(int(kmeans.labels_[row]), int(row))
+    return sorted(nearest.values())
+
+
+@dataclass(frozen=True)
+class FolderImages:
+    """Batches of the images of a folder, letterboxed to squares of `imgsz` pixels, RGB in [0, 1]; no labels."""
+
+    paths: list[Path]
+    imgsz: int
+
+    @classmethod
+    def draw(cls, folder: str, samples: int, imgsz: int, seed: int) -> FolderImages:
+        """At most `samples` images in and below a folder, by the seed. Raises RequestError if there are none."""
+        paths = sorted(p for p in Path(folder).rglob("*") if p.suffix[1:].lower() in IMG_FORMATS)
+        if len(paths) < 2:
+            raise RequestError(f"calibration {folder}: there are {len(paths)} images in it; at least 2 are needed")
+        order = torch.randperm(len(paths), generator=torch.Generator().manual_seed(seed)).tolist()
+        return cls([paths[i] for i in order[:samples]], imgsz)
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        for start in range(0, len(self.paths), BATCH):
+            yield torch.stack([self._read(path) for path in self.paths[start : start + BATCH]])
+
+    def __len__(self) -> int:
+        return -(-len(self.paths) // BATCH)
+
+    def _read(self, path: Path) -> torch.Tensor:
+        image = imread(str(path))
+        if image is None:
+            raise RequestError(f"calibration image {path} cannot be read")
+        square = LetterBox((self.imgsz, self.imgsz), auto=False)(image=image)
+        return torch.from_numpy(square[..., ::-1].transpose(2, 0, 1).copy()).float() / 255
+
+
+@dataclass(frozen=True)
+class Noise:
     """Batches of standard normal noise, (batch, channels, 192, 192): calibration without any data."""
-    generator = torch.Generator().manual_seed(seed)
-    for start in range(0, samples, batch):
-        size = min(batch, samples - start)
-        yield torch.randn(size, channels, NOISE_SIZE, NOISE_SIZE, generator=generator)
+
+    samples: int
+    channels: int = 3
+    seed: int = 0
+    batch: int = 8
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        generator = torch.Generator().manual_seed(self.seed)
+        for start in range(0, self.samples, self.batch):
+            size = min(self.batch, self.samples - start)
+            yield torch.randn(size, self.channels, NOISE_SIZE, NOISE_SIZE, generator=generator)
+
+    def __len__(self) -> int:
+        return -(-self.samples // self.batch)

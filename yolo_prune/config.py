@@ -13,15 +13,17 @@ from typing import Any
 from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg
 
 from yolo_prune import criteria
+from yolo_prune.criteria.expression import Expression, has_negative_scores
 from yolo_prune.errors import RequestError
+from yolo_prune.regularization import Request
 from yolo_prune.select import Limits
 from yolo_prune.structure.cost import Cost
 
 DEFAULT_TARGET = "54%"  # of the MACs: the cut that the paper on expressiveness reports for YOLOv8
+CALIBRATIONS = ("images", "representative", "noise")
 CHOICES = {
-    "calibration": ("images", "noise"),
     "allocation": ("global", "uniform"),
-    "normalize": ("mean", "max", "raw"),
+    "group_reduction": tuple(criteria.REDUCTIONS),
 }
 EXPORT_FORMATS = ("onnx", "torchscript")
 RESERVED = {"model", "data", "mode", "task", "epochs", "project", "name", "save_dir", "exist_ok", "resume", "cfg"}
@@ -71,13 +73,22 @@ class PruneConfig:
         data: dataset yaml; None: the one that the checkpoint records, else a small set for a look only.
         target_macs: MACs that are kept, "54%" of the original or absolute, "21.3G", at the given imgsz.
         target_params: parameters that are kept, "45%" or "12M"; one of the two targets.
-        criterion: name of a criterion.
-        calibration: what activations are measured on: "images" of the training split, or "noise".
+        criterion: name of a criterion, or an expression of several: "0.5*expressiveness + 0.5*taylor".
+        calibration: what activations are measured on: "images" of the training split at random, a "representative"
+            choice of them, "noise", or a folder of any images.
         samples: number of calibration images.
-        rounds: rounds of scoring, slimming and fine-tuning, in geometric steps from the base to the target.
-        epochs: of fine-tuning after each round; 0 prunes without training; None: 10 where there is data to train on.
+        rounds: rounds of scoring, slimming and fine-tuning, in geometric steps from the base to the target; None: 4,
+            and 1 for a model that was never trained.
+        epochs: of fine-tuning after each round; 0 prunes without training; None: 10 where there is data to train on,
+            and 100 for a model that was never trained.
+        regularize: a penalty and its strength for pruning-aware training, "contribution:1", "bn-scale:0.01" or
+            "group-norm:0.01": the model is trained with it for `epochs` before the first round, and in all rounds but
+            the last; None: no such training.
         allocation: "global" ranks channels across layers, "uniform" takes the same share of every layer.
-        normalize: how scores of layers are made comparable: "mean" or "max" of a layer becomes 1, "raw" as they are.
+        normalize: how criteria's scores are made comparable between layers where the expression does not say:
+            "mean" or "max" of a layer becomes 1, "rank" or "zscore" in it, "global" leaves the scale between layers;
+            None: what fits each criterion.
+        group_reduction: how the scores of channels that go together make one: "mean", "sum" or "max".
         cost_exponent: scores are divided by what a channel saves, to this power; 0 ignores costs.
         round_to: layers that lose channels keep a multiple of this.
         protect: patterns (as of a shell) of layers that keep their output channels, e.g. "model.22.*".
@@ -94,10 +105,12 @@ class PruneConfig:
     criterion: str = "expressiveness"
     calibration: str = "images"
     samples: int = 64
-    rounds: int = 4
+    rounds: int | None = None
     epochs: int | None = None
+    regularize: str | None = None
     allocation: str = "global"
-    normalize: str = "mean"
+    normalize: str | None = None
+    group_reduction: str = "mean"
     cost_exponent: float = 0.0
     round_to: int = 1
     protect: tuple[str, ...] = ()
@@ -128,12 +141,15 @@ class PruneConfig:
             value = getattr(self, name)
             value = value.split(",") if isinstance(value, str) else value or ()
             object.__setattr__(self, name, tuple(item.strip() for item in value if item.strip()))
-        for name in ("data", "out"):  # a Path is welcome, the record holds text
+        for name in ("data", "out", "calibration"):  # a Path is welcome, the record holds text
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, str(getattr(self, name)))
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise RequestError(f"{_option(name)} is {getattr(self, name)!r}; choose one of {', '.join(choices)}")
+        if self.calibration not in CALIBRATIONS and not Path(self.calibration).is_dir():
+            known = ", ".join(CALIBRATIONS)
+            raise RequestError(f"calibration is {self.calibration!r}; choose one of {known}, or a folder of images")
         for name, least in (("samples", 2), ("rounds", 1), ("round_to", 1), ("epochs", 0)):
             value = getattr(self, name)
             if value is not None and (type(value) is not int or value < least):
@@ -145,7 +161,20 @@ class PruneConfig:
         for name in self.export:
             if name not in EXPORT_FORMATS:
                 raise RequestError(f"export format {name!r} is not supported; there are: {', '.join(EXPORT_FORMATS)}")
-        criteria.get(self.criterion)
+        if self.normalize is not None and self.normalize not in criteria.NORMALISATIONS:
+            known = ", ".join(criteria.NORMALISATIONS)
+            raise RequestError(f"normalize is {self.normalize!r}; choose one of {known}")
+        if self.cost_exponent and has_negative_scores(self.expression):
+            raise RequestError(f"cost-exponent divides scores, and a zscore is negative: {self.expression}")
+        if self.regularization is not None and self.epochs == 0:
+            raise RequestError("regularize needs training, and epochs is 0")
+        if self.regularization is not None and len(str(self.train_args.get("device") or "").split(",")) > 1:
+            raise RequestError("regularize works on one device; Ultralytics trains on several in processes of its own")
+        if self.needs_labels and self.calibration not in ("images", "representative"):
+            raise RequestError(
+                f"criterion {self.criterion!r} looks at gradients of the loss and needs labelled images; "
+                f"calibration {self.calibration!r} has no labels"
+            )
         self.target  # noqa: B018  (parsed, and so checked)
         try:
             get_cfg(overrides=dict(self.train_args))
@@ -171,9 +200,29 @@ class PruneConfig:
         return {kind: DEFAULT_TARGET if asked is None else asked}
 
     @property
-    def needs_images(self) -> bool:
+    def expression(self) -> Expression:
+        """The criterion, parsed, with every normalisation in it."""
+        return criteria.parse(self.criterion, self.normalize)
+
+    @property
+    def regularization(self) -> Request | None:
+        """What `regularize` asks for."""
+        return None if self.regularize is None else Request.parse(self.regularize)
+
+    @property
+    def needs_activations(self) -> bool:
+        """Whether scoring looks at images at all, or noise."""
+        return any(term.criterion.needs for term in criteria.terms(self.expression))
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether scoring looks at gradients of the loss."""
+        return any(term.criterion.needs_labels for term in criteria.terms(self.expression))
+
+    @property
+    def needs_dataset(self) -> bool:
         """Whether scoring looks at images of a dataset."""
-        return self.calibration == "images" and bool(criteria.get(self.criterion).needs)
+        return self.calibration in ("images", "representative") and self.needs_activations
 
     @property
     def seed(self) -> int:

@@ -54,20 +54,20 @@ class Dataset:
         return self.split("val", 640).labels
 
 
-def resolve(data: str | None, recorded: str | None, classes: int) -> Dataset:
+def resolve(data: str | None, recorded: str | None, classes: int | None) -> Dataset:
     """Find the dataset: the one asked for, else the one the checkpoint records, else a small set for a look only.
 
     Args:
         data: yaml asked for; it is downloaded if it says how, as by Ultralytics.
         recorded: yaml that the checkpoint records; used only if its images are there.
-        classes: number of classes of the model.
+        classes: number of classes of the model; None: any will do.
 
     Raises:
         RequestError: it does not resolve, or has other classes than the model.
     """
     if data is not None:
         info = _parsed(data, download=True)
-        if info["nc"] != classes:
+        if classes is not None and info["nc"] != classes:
             raise RequestError(
                 f"data {data} has {info['nc']} classes and the model {classes}; "
                 "train the model on this dataset first, then slim it"

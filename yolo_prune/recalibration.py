@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from yolo_prune.calibration import Calibration
-from yolo_prune.training import detection_loss
+from yolo_prune.loss import detection_loss
 
 
 def reestimate_batch_norms(model: nn.Module, batches: Iterable[torch.Tensor]) -> nn.Module:

@@ -21,7 +21,7 @@ from ultralytics.utils.files import increment_path
 from ultralytics.utils.torch_utils import select_device
 
 from yolo_prune import criteria
-from yolo_prune.calibration import Calibration, noise
+from yolo_prune.calibration import Calibration, FolderImages, Noise
 from yolo_prune.config import PruneConfig
 from yolo_prune.dataset import Dataset, resolve
 from yolo_prune.errors import RequestError
@@ -30,13 +30,15 @@ from yolo_prune.export import export
 from yolo_prune.files import whole
 from yolo_prune.model import YOLO
 from yolo_prune.recalibration import recalibrated
+from yolo_prune.regularization import Regularizer
 from yolo_prune.reporting.report import write_report
 from yolo_prune.reporting.summary import Stage, Summary
 from yolo_prune.select import require_reachable, select
 from yolo_prune.structure import Cost, CostModel, PruningPlan, find_groups
 from yolo_prune.structure.blocks import conv_layers, require_supported
-from yolo_prune.training import fine_tune
+from yolo_prune.training import fine_tune, initialised, is_untrained
 
+DEFAULT_ROUNDS = 4
 DEFAULT_EPOCHS = 10
 
 
@@ -70,40 +72,52 @@ class _Job:
     def prepare(cls, yolo: YOLO, config: PruneConfig) -> _Job:
         """Check the request against the model and the data. Raises RequestError; writes nothing."""
         self = cls()
-        self.base, self.config = yolo.around(copy.deepcopy(yolo.model)), config
+        self.config = config
         require_supported(yolo.model, f"model {yolo.model_name}")
         config.require_new_out()
+        self.untrained = is_untrained(yolo)
         self.device = _device(config)
-        stride = int(max(yolo.model.stride))
+        self.dataset = self._resolve_data(yolo)
+        module = copy.deepcopy(yolo.model)
+        if self.untrained and self.dataset:
+            module = initialised(module, self.dataset.info, config.seed)
+        self.base = yolo.around(module)
+        stride = int(max(module.stride))
         asked = config.train_args.get("imgsz") or yolo.overrides.get("imgsz") or DEFAULT_CFG_DICT["imgsz"]
         self.imgsz = check_imgsz(asked, stride=stride, max_dim=1)
-        self.channels = next(iter(conv_layers(yolo.model).values())).in_channels
+        self.channels = next(iter(conv_layers(module).values())).in_channels
 
         self.seconds: dict[str, float] = {}
         with self._timed("groups"):
-            groups = find_groups(yolo.model)
+            groups = find_groups(module)
         self.sizes = {group.name: group.size for group in groups}
         self.protected = _protected(config.protect, [m.layer for group in groups for m in group.producers])
-        costs = CostModel.of(yolo.model, self.imgsz)
+        costs = CostModel.of(module, self.imgsz)
         self.base_cost = costs.full
         self.kind, self.goal = config.target.kind, config.target.of(self.base_cost)
         require_reachable(groups, costs, {self.kind: self.goal}, limits=config.limits(self.protected))
 
-        self.dataset = self._resolve_data()
         self.truth = GroundTruth.of(self.dataset) if self.dataset and not config.dry_run else None
         self.calibration = None
-        if self.dataset and (config.needs_images or not config.dry_run):
+        if self.dataset and (config.needs_dataset or not config.dry_run):
             self.calibration = Calibration.draw(self.dataset, config.samples, self.imgsz, config.batch, config.seed)
+        self.rounds = config.rounds or (1 if self.untrained else DEFAULT_ROUNDS)
+        if self.untrained and config.regularization:
+            raise RequestError("regularize trains before the first slimming; a model from a yaml is slimmed untrained")
         self.epochs = config.epochs
         if self.epochs is None:
-            self.epochs = DEFAULT_EPOCHS if self.dataset and not self.dataset.fallback else 0
+            default = DEFAULT_CFG_DICT["epochs"] if self.untrained else DEFAULT_EPOCHS
+            self.epochs = default if self.dataset and not self.dataset.fallback else 0
+        if config.regularization and not self.epochs:
+            raise RequestError("regularize needs a dataset to train on; give its yaml with --data")
         return self
 
-    def _resolve_data(self) -> Dataset | None:
+    def _resolve_data(self, yolo: YOLO) -> Dataset | None:
         config = self.config
-        if config.data is None and not config.needs_images and (config.dry_run or config.epochs == 0):
+        if config.data is None and not config.needs_dataset and (config.dry_run or config.epochs == 0):
             return None  # nothing that was asked for needs any
-        dataset = resolve(config.data, self.base.overrides.get("data"), len(self.base.model.names))
+        classes = None if self.untrained and config.data else len(yolo.model.names)
+        dataset = resolve(config.data, yolo.overrides.get("data"), classes)
         if dataset.fallback and config.epochs:
             raise RequestError("epochs needs a dataset to train on; give its yaml with --data")
         return dataset
@@ -134,10 +148,13 @@ class _Job:
         weights.mkdir()
 
         yolo, plan = self.base, PruningPlan.full(self.base.model)
-        rounds = self.config.rounds
+        if self.config.regularization:
+            yolo, summary.prepared = self._prepared(directory / "prepared")
+            summary.write(directory / "summary.json")
+        rounds = self.rounds
         for number in range(1, rounds + 1):
             share = (self.goal / getattr(self.base_cost, self.kind)) ** (number / rounds)
-            yolo, plan, stage = self._round(yolo, plan, share, f"round {number}/{rounds}", directory / f"round{number}")
+            yolo, plan, stage = self._round(yolo, plan, share, number, directory / f"round{number}")
             summary.rounds.append(stage)
             summary.write(directory / "summary.json")
         plan.save(directory / "plan.json")
@@ -155,10 +172,24 @@ class _Job:
         write_report(summary.to_dict(), directory / "report.html")
         return PruneResult(YOLO(checkpoint), plan, summary.to_dict(), directory)
 
+    def _prepared(self, directory: Path) -> tuple[YOLO, Stage]:
+        """Pruning-aware training of the base: the YOLO whose unneeded channels are small, and what it measures."""
+        penalty = self.config.regularize
+        LOGGER.info(f"\nyolo-prune: pruning-aware training for {self.epochs} epochs, {penalty}; then the rounds")
+        args = {"imgsz": self.imgsz, **self.config.train_args}
+        base = self.base.around(copy.deepcopy(self.base.model))
+        checkpoint = fine_tune(base, self.dataset.yaml, self.epochs, directory, args, regularizer=self._regularizer())
+        yolo = YOLO(checkpoint)
+        return yolo, replace(self._measured(yolo, self.base_cost, "prepared"), checkpoint=str(checkpoint))
+
+    def _regularizer(self) -> Regularizer:
+        return Regularizer(self.config.regularization, self.calibration.scoring)
+
     def _round(
-        self, yolo: YOLO, plan: PruningPlan, share: float, title: str, directory: Path
+        self, yolo: YOLO, plan: PruningPlan, share: float, number: int, directory: Path
     ) -> tuple[YOLO, PruningPlan, Stage]:
         """One round: from a YOLO and the plan that led to it, to the next ones and what they measure."""
+        title = f"round {number}/{self.rounds}"
         goal = share * getattr(self.base_cost, self.kind)
         LOGGER.info(f"\nyolo-prune: {title}: to {share:.1%} of the {self.kind}")
         step = self._plan(yolo.model, goal)
@@ -176,7 +207,12 @@ class _Job:
             before = self._accuracy(yolo, f"{title}, before training")
             LOGGER.info(f"yolo-prune: {title}: fine-tuning for {self.epochs} epochs")
             args = {"imgsz": self.imgsz, **self.config.train_args}
-            checkpoint = fine_tune(yolo, self.dataset.yaml, self.epochs, directory, args)
+            # The last round is not regularised: nothing is removed after it.
+            regularizer = self._regularizer() if self.config.regularization and number < self.rounds else None
+            untrained = self.untrained and number == 1
+            checkpoint = fine_tune(
+                yolo, self.dataset.yaml, self.epochs, directory, args, untrained=untrained, regularizer=regularizer
+            )
         else:
             checkpoint = directory / "weights" / "last.pt"
             checkpoint.parent.mkdir()
@@ -196,10 +232,18 @@ class _Job:
         """Score and select on the model: the plan from it to the goal, with the original's cost and the final one."""
         config = self.config
         model.to(self.device)
-        with self._timed("scoring"):
-            scores = criteria.score(model, self._images(), config.criterion, config.seed)
         with self._timed("groups"):
             groups = find_groups(model)
+        with self._timed("scoring"):
+            scores = criteria.score(
+                model,
+                self._images(model),
+                config.criterion,
+                config.seed,
+                normalize=config.normalize,
+                reduction=config.group_reduction,
+                groups=groups,
+            )
         costs = CostModel.of(model, self.imgsz)
         with self._timed("selection"):
             removed = select(
@@ -210,7 +254,6 @@ class _Job:
                 base=self.base_cost,
                 original=self.sizes,
                 allocation=config.allocation,
-                normalize=config.normalize,
                 cost_exponent=config.cost_exponent,
                 limits=config.limits(self.protected),
             )
@@ -219,17 +262,20 @@ class _Job:
         cost = {"base": self.base_cost.to_dict(), "final": final.to_dict()}
         return replace(plan, target=config.asked_target, cost=cost)
 
-    def _images(self) -> Iterable[torch.Tensor] | None:
+    def _images(self, model: nn.Module) -> Iterable[torch.Tensor | dict[str, Any]] | None:
         """The calibration images that the criterion needs, with a progress bar."""
         config = self.config
-        if not criteria.get(config.criterion).needs:
+        if not config.needs_activations:
             return None
         if config.calibration == "noise":
-            batch = 8
-            images, total = noise(config.samples, self.channels, config.seed, batch), -(-config.samples // batch)
+            images = Noise(config.samples, self.channels, config.seed)
+        elif config.calibration == "images":
+            images = self.calibration.scoring
+        elif config.calibration == "representative":
+            images = self.calibration.representative(model, config.samples, config.seed)
         else:
-            images, total = self.calibration.scoring.images, len(self.calibration.scoring)
-        return TQDM(images, desc=f"scoring by {config.criterion} on {config.calibration}", total=total)
+            images = FolderImages.draw(config.calibration, config.samples, self.imgsz, config.seed)
+        return TQDM(images, desc=f"scoring by {config.criterion} on {config.calibration}", total=len(images))
 
     def _accuracy(self, yolo: YOLO, title: str):
         if self.dataset is None:
@@ -247,11 +293,11 @@ class _Job:
         return Summary(
             model=str(self.base.model_name),
             data=self.dataset and self.dataset.yaml,
-            criterion=self.config.criterion,
+            criterion=str(self.config.expression),
             imgsz=self.imgsz,
             device=str(self.device),
             target=self.config.asked_target,
-            options=self.config.to_dict() | {"epochs": self.epochs},
+            options=self.config.to_dict() | {"epochs": self.epochs, "rounds": self.rounds},
             seconds=self.seconds,
             notes=self._notes(),
         )
@@ -273,7 +319,7 @@ class _Job:
             "yolo_prune": __version__,
             "base": {"model": str(self.base.model_name), **plan.cost["base"]},
             "target": plan.target,
-            "criterion": self.config.criterion,
+            "criterion": str(self.config.expression),
         }
 
     def _directory(self) -> Path:

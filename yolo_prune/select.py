@@ -70,7 +70,6 @@ def select(
     base: Cost | None = None,
     original: Mapping[str, int] | None = None,
     allocation: str = "global",
-    normalize: str = "mean",
     cost_exponent: float = 0.0,
     limits: Limits = Limits(),
 ) -> dict[str, list[int]]:
@@ -78,15 +77,13 @@ def select(
 
     Args:
         groups: of the model, from `find_groups`.
-        scores: per convolution one score per output channel, from `criteria.score`.
+        scores: per group one score per unit, from `criteria.score`.
         costs: of the model.
         target: one of {"macs": n} and {"params": n}, absolute.
         base: the original model's cost, of which a plan may end at most 1 % under the target; default: this model's.
         original: the size of every group in the original model, by name; default: the groups' own.
         allocation: "global" ranks the units of all groups against each other; "uniform" takes the same share of
             every group and uses the scores within groups only.
-        normalize: how scores of different groups are made comparable: "mean" or "max" of the group becomes 1,
-            "raw" leaves them as they are.
         cost_exponent: scores are divided by (what a channel saves of the target) ** cost_exponent; 0 ignores costs.
         limits: what must stay.
 
@@ -101,7 +98,7 @@ def select(
         raise ValueError(f'target must be one of {{"macs": n}} and {{"params": n}}; got {dict(target)}')
     base = base or costs.full
     require_reachable(groups, costs, target, base=base, original=original, limits=limits)
-    ties = _ties(groups, scores, original or {}, normalize, limits)
+    ties = _ties(groups, scores, original or {}, limits)
     widths = {name: layer.full for name, layer in costs.layers.items()}
 
     def priority(tie: _Tie) -> float:
@@ -165,10 +162,8 @@ def require_reachable(
     ((kind, goal),) = target.items()
     base = base or costs.full
     widths = {name: layer.full for name, layer in costs.layers.items()}
-    unscored = {
-        member.layer: torch.zeros(costs.layers[member.layer].full.out) for g in groups for member in g.producers
-    }
-    for tie in _ties(groups, unscored, original or {}, "raw", limits):
+    unscored = {group.name: torch.zeros(group.size) for group in groups}
+    for tie in _ties(groups, unscored, original or {}, limits):
         widths.update(_narrowed(tie, widths, to=tie.keeps[-1]))
     reachable = getattr(costs.total(widths), kind)
     if reachable > goal:
@@ -179,27 +174,10 @@ def require_reachable(
         )
 
 
-def group_scores(group: ChannelGroup, scores: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """One score per unit of the group: the mean over its producers. Float64 tensor (size)."""
-    per_producer = [
-        torch.stack([scores[member.layer][list(channels)].double().mean() for channels in member.channels])
-        for member in group.producers
-    ]
-    return torch.stack(per_producer).mean(0)
-
-
-def _normalized(values: torch.Tensor, how: str) -> torch.Tensor:
-    if how == "raw":
-        return values
-    scale = {"mean": values.mean, "max": values.max}[how]()
-    return values / scale if scale > 0 else torch.zeros_like(values)
-
-
 def _ties(
     groups: Sequence[ChannelGroup],
     scores: Mapping[str, torch.Tensor],
     original: Mapping[str, int],
-    normalize: str,
     limits: Limits,
 ) -> list[_Tie]:
     by_number: dict[int, list[ChannelGroup]] = defaultdict(list)
@@ -207,7 +185,7 @@ def _ties(
         by_number[group.tie].append(group)
     ties = []
     for members in by_number.values():
-        values = [_normalized(group_scores(group, scores), normalize) for group in members]
+        values = [scores[group.name] for group in members]
         orders = [torch.sort(v, stable=True).indices.tolist() for v in values]
         # The k-th lowest units of tied groups go together, and are ranked by their mean.
         paired = torch.stack([v.sort().values for v in values]).mean(0).tolist()

@@ -2,22 +2,24 @@
 
 Names of Ultralytics relied on here, checked on 8.4.140 and 8.4.190: `DetectionTrainer.get_model` (called by
 `Model.train` with the module, and by `BaseTrainer.setup_model` when a run is resumed), `BaseTrainer.last`,
-`DetectionModel.loss` and its hyperparameters in `model.args`.
+`.optimizer_step` and what it reads (`.scaler`, `.accumulate`), `unwrap_model`.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from ultralytics.cfg import get_cfg
+from ultralytics.engine.model import Model
 from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils.torch_utils import unwrap_model
 
 from yolo_prune.errors import RequestError
+from yolo_prune.regularization import Regularizer
 
 
 class SlimDetectionTrainer(DetectionTrainer):
@@ -26,6 +28,20 @@ class SlimDetectionTrainer(DetectionTrainer):
     Ultralytics builds the full-size model anew and loads into it whatever weights fit: a slimmed model comes back
     full-size, and nearly untrained.
     """
+
+    def __init__(self, *args: Any, regularizer: Regularizer | None = None, **kwargs: Any):
+        self.regularizer = regularizer
+        self.steps = 0
+        super().__init__(*args, **kwargs)
+
+    def optimizer_step(self) -> None:
+        # The only place between the last backward pass and the step; the callback of that name is never called.
+        if self.regularizer is not None:
+            of_all = max(1, self.epochs * len(self.train_loader) // self.accumulate)
+            model = unwrap_model(self.model)
+            self.regularizer.add_gradients(model, self.epoch, self.steps / of_all, self.scaler.get_scale())
+            self.steps += 1
+        super().optimizer_step()
 
     def get_model(self, cfg: str | dict | None = None, weights: nn.Module | None = None, verbose: bool = True):
         if weights is None:
@@ -50,6 +66,19 @@ TRAINERS = {"detect": SlimDetectionTrainer}
 def is_slimmed(model: nn.Module) -> bool:
     """Whether channels were removed from the model, so that its yaml no longer describes it."""
     return hasattr(model, "prune_info")
+
+
+def is_untrained(yolo: Model) -> bool:
+    """Whether the YOLO was built from a yaml and has no weights but those it was initialised with."""
+    return not yolo.ckpt
+
+
+def initialised(model: nn.Module, info: dict[str, Any], seed: int) -> nn.Module:
+    """A new model of the same yaml for a dataset's classes, as Ultralytics builds it to train it, drawn by the seed."""
+    torch.manual_seed(seed)
+    fresh = type(model)(copy.deepcopy(model.yaml), nc=info["nc"], ch=info.get("channels", 3), verbose=False)
+    fresh.names = info["names"]
+    return fresh.eval()
 
 
 def recipe(epochs: int, train_args: dict[str, Any]) -> dict[str, Any]:
@@ -77,28 +106,26 @@ def recipe(epochs: int, train_args: dict[str, Any]) -> dict[str, Any]:
     return {**ours, **train_args, "epochs": epochs}
 
 
-def fine_tune(yolo, data: str, epochs: int, directory: Path, train_args: dict[str, Any]) -> Path:
+def fine_tune(
+    yolo: Model,
+    data: str,
+    epochs: int,
+    directory: Path,
+    train_args: dict[str, Any],
+    *,
+    untrained: bool = False,
+    regularizer: Regularizer | None = None,
+) -> Path:
     """Fine-tune a slimmed YOLO in an ordinary Ultralytics run; its weights after the last epoch.
 
-    Not the best epoch's, which Ultralytics would pick by its mAP on the val split: that mAP is to be reported.
+    Not the best epoch's, which Ultralytics would pick by its mAP on the val split: that mAP is to be reported. An
+    untrained model is trained as Ultralytics trains from a yaml, by its defaults. A regularizer adds its penalty.
 
     Returns:
         Path of the checkpoint (half precision, exponential moving average of the weights).
     """
     place = {"project": str(directory.parent), "name": directory.name, "exist_ok": True}
-    yolo.train(data=data, **place, **recipe(epochs, train_args))
+    arguments = {"plots": False, **train_args, "epochs": epochs} if untrained else recipe(epochs, train_args)
+    trainer = partial(yolo.task_map[yolo.task]["trainer"], regularizer=regularizer) if regularizer else None
+    yolo.train(trainer=trainer, data=data, **place, **arguments)
     return Path(yolo.trainer.last)
-
-
-def detection_loss(model: nn.Module, batches: Iterable[dict[str, Any]]) -> float:
-    """Ultralytics' detection loss per image of the model in evaluation mode, over labelled batches."""
-    model = copy.deepcopy(model).eval()
-    model.args = get_cfg()
-    parameter = next(model.parameters())
-    total, images = 0.0, 0
-    with torch.no_grad():
-        for batch in batches:
-            batch = {k: v.to(parameter.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
-            total += float(model.loss(batch)[0].sum())
-            images += len(batch["img"])
-    return total / images

@@ -2,11 +2,14 @@ from itertools import combinations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
-from yolo_prune.criteria import ActivationCounts
-from yolo_prune.criteria.expressiveness import mean_hamming_distance
+from tests.criteria.layers import conv_layer, gathered, passing
+from yolo_prune import criteria
+from yolo_prune.criteria import Seen
+from yolo_prune.criteria.expressiveness import ActiveCounts, mean_hamming_distance
 
 
 def _activations(seed, samples, channels, height, width):
@@ -16,9 +19,17 @@ def _activations(seed, samples, channels, height, width):
 
 
 def _counts(activations):
-    counts = ActivationCounts()
-    counts.update(activations)
-    return counts
+    return gathered(ActiveCounts, Seen(None, None, activations))
+
+
+def _score(name, activations):
+    """Of activations alone."""
+    criterion = criteria.get(name)
+    return criterion.function(None, {kind: gathered(kind, Seen(None, None, activations)) for kind in criterion.needs})
+
+
+def _pairs(maps):
+    return [(maps[i], maps[j]) for i, j in combinations(range(len(maps)), 2)]
 
 
 shapes = st.tuples(st.integers(0, 2**16), st.integers(2, 9), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
@@ -28,56 +39,100 @@ shapes = st.tuples(st.integers(0, 2**16), st.integers(2, 9), st.integers(1, 4), 
 def test_it_is_the_mean_hamming_distance_of_all_pairs(shape):
     activations = _activations(*shape)
     counts = _counts(activations)
-    maps = (activations > 0).flatten(2)
-    pairs = list(combinations(range(len(maps)), 2))
-    differing = sum((maps[i] != maps[j]).sum(1) for i, j in pairs)  # per channel, a whole number
-    score = mean_hamming_distance(counts.active, counts.samples)
-    in_all = score * len(pairs) * maps.shape[2]
+    pairs = _pairs((activations > 0).flatten(2))
+    differing = sum((a != b).sum(1) for a, b in pairs)  # per channel, a whole number
+    score = mean_hamming_distance(counts.sums["active"], counts.samples)
+    in_all = score * len(pairs) * activations[0, 0].numel()
     assert torch.equal(in_all.round().long(), differing)
     assert torch.allclose(in_all, differing.double(), rtol=1e-12, atol=0)
 
 
-@given(shape=shapes, cut=st.integers(0, 9), order=st.randoms(use_true_random=False))
-def test_order_batches_and_shards_do_not_matter(shape, cut, order):
+def _jaccard(pairs):
+    both, either = sum((a & b).sum(1) for a, b in pairs), sum((a | b).sum(1) for a, b in pairs)
+    return 1 - torch.where(either > 0, both / either, 1.0)
+
+
+def _mean_product(maps):
+    maps = nn.functional.normalize(maps, dim=2)
+    return 1 - torch.stack([(a * b).sum(1) for a, b in _pairs(maps)]).mean(0)
+
+
+@given(shape=shapes)
+def test_overlaps_in_closed_form_are_those_of_all_pairs(shape):
     activations = _activations(*shape)
-    whole = _counts(activations)
-    shuffled = list(range(len(activations)))
-    order.shuffle(shuffled)
-    cut = min(cut, len(activations))
-    shards = [ActivationCounts(), ActivationCounts()]
-    for shard, indices in zip(shards, (shuffled[:cut], shuffled[cut:]), strict=True):
-        for i in indices:
-            shard.update(activations[i : i + 1])
-    merged = shards[0].merge(shards[1])
-    assert merged.samples == whole.samples
-    assert torch.equal(merged.active, whole.active)
+    maps = activations.flatten(2).double()
+    close = {"rtol": 1e-4, "atol": 1e-5}
+    assert torch.allclose(_score("expressiveness:jaccard", activations), _jaccard(_pairs(maps > 0)).double(), **close)
+    assert torch.allclose(_score("expressiveness:cosine", activations), _mean_product(maps), **close)
+    centred = maps - maps.mean(2, keepdim=True)
+    if maps.shape[2] > 2:  # of fewer positions nothing is left, or one direction
+        assert torch.allclose(_score("expressiveness:correlation", activations), _mean_product(centred), **close)
+    squared = torch.stack([(a - b).square().mean(1) for a, b in _pairs(maps)]).mean(0)
+    assert torch.allclose(_score("expressiveness:deviation", activations), (squared / 2).sqrt(), **close)
 
 
-def test_a_channel_that_never_changes_has_none():
-    activations = torch.stack([torch.ones(8, 3, 3), -torch.ones(8, 3, 3)], 1)  # always on, always off
-    assert _counts(activations).samples == 8
-    assert mean_hamming_distance(_counts(activations).active, 8).tolist() == [0, 0]
+@given(shape=shapes)
+def test_distances_between_channels_are_those_of_their_codes(shape):
+    activations = _activations(*shape)
+    codes = (activations > 0).transpose(0, 1).flatten(1)
+    if len(codes) == 1:
+        return
+    distances = torch.stack([(codes != code).double().mean(1) for code in codes])
+    others = len(codes) - 1
+    assert torch.allclose(_score("expressiveness:channels", activations), distances.sum(1) / others, atol=1e-6)
+    nearest = distances.masked_fill(torch.eye(len(codes), dtype=torch.bool), torch.inf).amin(1)
+    assert torch.allclose(_score("expressiveness:nearest", activations), nearest, atol=1e-6)
+
+
+def test_a_channel_that_others_explain_adds_nothing_to_their_joint_entropy():
+    one, other = torch.randn(2, 64, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    score = _score("expressiveness:joint", torch.cat([one, one, other], 1))
+    assert score[0] == pytest.approx(score[1])
+    assert score[0] < 0.01 * score[2]
+
+
+@pytest.mark.parametrize("name", ["expressiveness:zero", "expressiveness:jaccard", "expressiveness:entropy"])
+def test_what_is_always_on_has_no_expressiveness_but_goes_after_what_is_always_off(name):
+    changing = torch.randn(8, 1, 3, 3, generator=torch.Generator().manual_seed(0))
+    activations = torch.cat([torch.ones(8, 1, 3, 3), -torch.ones(8, 1, 3, 3), changing], 1)
+    on, off, other = _score(name, activations).tolist()
+    assert 0 == off < on < 1e-6 < other
 
 
 def test_more_than_255_samples_are_counted():
-    counts = ActivationCounts()
-    counts.update(torch.ones(600, 1, 2, 2))
-    counts.update(torch.ones(5, 1, 2, 2))
-    assert counts.active.unique().tolist() == [605]
+    counts = gathered(ActiveCounts, *(Seen(None, None, torch.ones(n, 1, 2, 2)) for n in (600, 5)))
+    assert counts.samples == 605
+    assert counts.sums["active"].unique().tolist() == [605]
 
 
-@settings(max_examples=5)
-@given(samples=st.integers(2, 600))
-def test_the_statistic_does_not_grow_with_the_samples(samples):
-    assert _counts(torch.randn(samples, 2, 3, 3)).active.numel() == 2 * 9
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [("expressiveness:median", 0.5), ("expressiveness:quartile", 0.25)],
+)
+def test_thresholds_are_where_the_batch_norm_has_them(name, share):
+    layer = conv_layer()
+    pre = layer.beta + layer.gamma * torch.randn(200, 10, 10, 4, generator=torch.Generator().manual_seed(0))
+    (kind,) = criteria.get(name).needs
+    counts = gathered(kind, Seen(layer, None, pre.permute(0, 3, 1, 2)))
+    shares = counts.sums["active"].double().mean(1) / counts.samples
+    assert shares.tolist() == pytest.approx([share] * 4, abs=0.02)
 
 
-def test_samples_of_another_size_are_refused():
-    counts = _counts(torch.ones(2, 1, 4, 4))
-    with pytest.raises(ValueError, match="one size"):
-        counts.update(torch.ones(2, 1, 4, 5))
+def test_the_mean_is_that_of_the_activation_which_the_batch_norm_predicts():
+    layer = conv_layer()
+    pre = layer.beta + layer.gamma * torch.randn(500, 10, 10, 4, generator=torch.Generator().manual_seed(0))
+    outputs = nn.functional.silu(pre).permute(0, 3, 1, 2)
+    (kind,) = criteria.get("expressiveness:mean").needs
+    counts = gathered(kind, Seen(layer, None, outputs))
+    expected = (outputs > outputs.mean((0, 2, 3), keepdim=True)).double().mean((0, 2, 3))
+    shares = counts.sums["active"].double().mean(1) / counts.samples
+    assert shares.tolist() == pytest.approx(expected.tolist(), abs=0.01)
 
 
-def test_one_sample_overlaps_with_nothing():
-    with pytest.raises(ValueError, match="at least 2"):
-        mean_hamming_distance(torch.ones(1, 4, dtype=torch.int32), 1)
+def test_one_sample_has_nothing_to_compare():
+    layer = conv_layer()
+    for name in criteria.names():
+        if name.startswith("expressiveness:") and name.rsplit(":")[1] in ("zero", "mean", "jaccard", "cosine"):
+            kinds = criteria.get(name).needs
+            with pytest.raises(ValueError, match="at least 2; got 1"):
+                criteria.get(name).function(layer, {k: gathered(k, passing(layer, 1)[k.site]) for k in kinds})

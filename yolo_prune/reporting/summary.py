@@ -51,6 +51,7 @@ class Summary:
     seconds: dict[str, float]
     notes: list[str]
     base: Stage | None = None
+    prepared: Stage | None = None  # the base after pruning-aware training, where that was asked for
     rounds: list[Stage] = field(default_factory=list)
     final: Stage | None = None
     exports: list[Exported] = field(default_factory=list)

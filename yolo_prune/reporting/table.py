@@ -14,6 +14,7 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
     """The table's cells, formatted; what was not measured is a dash."""
     base = summary["base"]
     named = [("base", base)]
+    named += [("prepared", summary["prepared"])] if summary["prepared"] else []
     named += [(f"round {i}", stage) for i, stage in enumerate(summary["rounds"], start=1)]
     named += [("final", summary["final"])] if summary["final"] else []
     return [

@@ -11,6 +11,7 @@ C2f, `SPPF.cv1/.m`, `Detect.cv2/.cv3/.dfl`, and the routing attributes `f` and `
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -159,6 +160,27 @@ def _producers(model: nn.Module, i: int) -> tuple[str, ...]:
         sources = block.f if isinstance(block.f, list) else [block.f]
         return tuple(name for f in sources for name in _producers(model, i + f if f < 0 else f))
     return (f"model.{i}.conv" if isinstance(block, Conv) else f"model.{i}.cv2.conv",)
+
+
+def pooled_features(model: nn.Module, batches: Iterable[torch.Tensor]) -> torch.Tensor:
+    """What the model's head reads of each image, averaged over positions: (images, channels of all levels)."""
+    features = []
+
+    def remember(_module, args: tuple[list[torch.Tensor]]) -> None:
+        features.append(torch.cat([level.mean((2, 3)) for level in args[0]], 1).cpu())
+
+    handle = model.model[-1].register_forward_pre_hook(remember)
+    parameter = next(model.parameters())
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            for batch in batches:
+                model(batch.to(parameter.device, parameter.dtype))
+    finally:
+        model.train(was_training)
+        handle.remove()
+    return torch.cat(features).float()
 
 
 def refresh_widths(model: nn.Module) -> None:

@@ -1,0 +1,129 @@
+"""One trained model on one dataset, to be slimmed and measured in many ways at equal cost: what benchmarks share."""
+
+from __future__ import annotations
+
+import copy
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmarks.data import prepare, weights
+from yolo_prune import YOLO, criteria
+from yolo_prune.calibration import Calibration
+from yolo_prune.dataset import Dataset, resolve
+from yolo_prune.evaluation import GroundTruth, evaluate
+from yolo_prune.files import whole
+from yolo_prune.recalibration import recalibrated, reestimate_batch_norms
+from yolo_prune.select import Limits, select
+from yolo_prune.structure import CostModel, PruningPlan, find_groups
+from yolo_prune.training import fine_tune
+
+CHECKPOINTS = {"bccd": "yolov8n-bccd", "coco-mini": "yolov8n"}
+SAMPLES = 64
+BATCH = 16
+
+
+@dataclass
+class Bench:
+    """A dataset of the catalogue and the YOLOv8n that was trained on it.
+
+    Scores are taken on 64 training images, batch norms re-estimated on 128 others (as far as there are so many), and
+    mAP is measured on the val split, by which nothing is chosen.
+    """
+
+    name: str
+    directory: Path
+    imgsz: int = 320
+    seed: int = 0
+    _scores: dict[int, dict[str, dict[str, torch.Tensor]]] = field(default_factory=dict)
+
+    @cached_property
+    def yolo(self) -> YOLO:
+        return YOLO(weights(CHECKPOINTS[self.name]))
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        return resolve(str(prepare(self.name, self.directory)), None, len(self.yolo.model.names))
+
+    @cached_property
+    def truth(self) -> GroundTruth:
+        return GroundTruth.of(self.dataset)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        drawn = Calibration.draw(self.dataset, SAMPLES, self.imgsz, BATCH, self.seed)
+        drawn.statistics.indices = drawn.statistics.indices[-128:]
+        return drawn
+
+    @cached_property
+    def images(self) -> list[dict[str, Any]]:
+        """The labelled batches that scores are taken on."""
+        return list(self.calibration.scoring)
+
+    @cached_property
+    def groups(self):
+        return find_groups(self.yolo.model)
+
+    @cached_property
+    def costs(self) -> CostModel:
+        return CostModel.of(self.yolo.model, self.imgsz)
+
+    def score(self, criterion: str, seed: int = 0, images: Any = None) -> dict[str, torch.Tensor]:
+        images = self.images if images is None else images
+        return criteria.score(self.yolo.model, images, criterion, seed, groups=self.groups)
+
+    def scored(self, expression: str, seed: int = 0) -> dict[str, torch.Tensor]:
+        """As `score` on the training images, from scores of every criterion that are taken once for all expressions."""
+        parsed = criteria.parse(expression)
+        known = self._scores.setdefault(seed, {})
+        missing = [t.criterion for t in criteria.terms(parsed) if t.criterion.name not in known]
+        if missing:
+            known.update(criteria.score_terms(self.yolo.model, self.images, missing, seed, groups=self.groups))
+        return criteria.evaluate(parsed, known)
+
+    def removal(self, scores: Mapping[str, torch.Tensor], share: float, allocation: str) -> dict[str, list[int]]:
+        target = {"macs": share * self.costs.full.macs}
+        return select(self.groups, scores, self.costs, target, allocation=allocation, limits=Limits())
+
+    def slim(self, removal: Mapping[str, list[int]]) -> nn.Module:
+        return PruningPlan.full(self.yolo.model).without(self.groups, removal).apply(self.yolo.model)
+
+    def with_new_batch_norms(self, model: nn.Module) -> nn.Module:
+        return reestimate_batch_norms(model, self.calibration.statistics.images)
+
+    def accuracy(self, model: nn.Module) -> float:
+        """mAP50-95 on the val split, by Ultralytics."""
+        yolo = self.yolo.around(copy.deepcopy(model))
+        return evaluate(yolo, self.dataset, self.truth, self.imgsz, BATCH, None).map50_95
+
+    def fine_tuned(self, model: nn.Module, epochs: int, seed: int = 0) -> nn.Module:
+        """The model (or that with new batch norms, if its loss is lower) after the tool's own fine-tuning."""
+        model, _ = recalibrated(model, self.calibration)
+        arguments = {"imgsz": self.imgsz, "batch": BATCH, "seed": seed, "val": False, "verbose": False, "workers": 2}
+        model.prune_info = {}
+        with tempfile.TemporaryDirectory() as directory:
+            path = fine_tune(self.yolo.around(model), self.dataset.yaml, epochs, Path(directory, "run"), arguments)
+            return YOLO(path).model.float()
+
+
+class Results:
+    """Figures by name in a JSON file; what is there already is not measured again."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.figures
+
+    def put(self, name: str, figure: Any) -> None:
+        self.figures[name] = figure
+        with whole(self.path) as temporary:
+            temporary.write_text(json.dumps(self.figures, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,0 +1,190 @@
+"""Expressions such as "0.5*expressiveness + 0.5*taylor": which criteria count, how normalised, how combined.
+
+expression := product {"+" product}
+product    := factor {"*" factor}
+factor     := number | criterion | normalisation "(" criterion ")" | "(" expression ")"
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+
+import torch
+
+from yolo_prune.criteria.criterion import Criterion, get
+from yolo_prune.errors import RequestError
+
+# How the scores of groups are made comparable: "mean" and "max" of every group become 1; "rank" runs from 0 to 1 in
+# every group; "zscore" has mean 0 and standard deviation 1 in every group; "global" has mean 1 over the whole model,
+# and leaves the scale between groups as the criterion has it.
+NORMALISATIONS = ("mean", "max", "rank", "zscore", "global")
+
+Scores = dict[str, torch.Tensor]  # by the name of the group, one score per unit
+
+
+@dataclass(frozen=True)
+class Number:
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.value:g}"
+
+
+@dataclass(frozen=True)
+class Term:
+    criterion: Criterion
+    normalisation: str
+
+    def __str__(self) -> str:
+        return f"{self.normalisation}({self.criterion.name})"
+
+
+@dataclass(frozen=True)
+class Combination:
+    operator: str  # "+" or "*"
+    parts: tuple[Expression, ...]
+
+    def __str__(self) -> str:
+        bracketed = [f"({part})" if self.operator == "*" and _is_sum(part) else str(part) for part in self.parts]
+        return (" + " if self.operator == "+" else "*").join(bracketed)
+
+
+Expression = Number | Term | Combination
+
+
+def parse(text: str, normalize: str | None = None) -> Expression:
+    """Read an expression.
+
+    Args:
+        text: as above; e.g. "expressiveness", "0.7*rank(expressiveness) + 0.3*rank(taylor)".
+        normalize: the normalisation of criteria for which the expression names none; default: what fits each.
+
+    Raises:
+        RequestError: it cannot be understood, names an unknown criterion, or would not rank channels.
+    """
+    parser = _Parser(text, normalize)
+    expression = parser.sum()
+    if parser.ahead is not None:
+        parser.refuse(f"{parser.ahead!r} is not expected")
+    if not terms(expression):
+        parser.refuse("there is no criterion in it")
+    return expression
+
+
+def terms(expression: Expression) -> list[Term]:
+    """The terms of an expression, from left to right."""
+    if isinstance(expression, Combination):
+        return [term for part in expression.parts for term in terms(part)]
+    return [expression] if isinstance(expression, Term) else []
+
+
+def has_negative_scores(expression: Expression) -> bool:
+    """Whether the expression may give scores below 0, which cannot be divided by costs or multiplied."""
+    return any(term.normalisation == "zscore" for term in terms(expression))
+
+
+def evaluate(expression: Expression, scores: Mapping[str, Scores]) -> Scores:
+    """Combine the groups' scores by each criterion's name into one score per unit of every group."""
+    if isinstance(expression, Term):
+        return normalized(scores[expression.criterion.name], expression.normalisation)
+    groups = next(iter(scores.values()))
+    if isinstance(expression, Number):
+        return {group: torch.full_like(values, expression.value) for group, values in groups.items()}
+    parts = [evaluate(part, scores) for part in expression.parts]
+    combine = torch.sum if expression.operator == "+" else torch.prod
+    return {group: combine(torch.stack([part[group] for part in parts]), 0) for group in groups}
+
+
+def normalized(scores: Scores, how: str) -> Scores:
+    """Scores made comparable between groups, by one of NORMALISATIONS; groups that are all 0 stay so."""
+    if how == "global":
+        mean = torch.cat(list(scores.values())).mean()
+        return {group: values / mean if mean > 0 else values for group, values in scores.items()}
+    return {group: _normalized(values, how) for group, values in scores.items()}
+
+
+def _normalized(values: torch.Tensor, how: str) -> torch.Tensor:
+    if how == "rank":
+        lower = (values.unsqueeze(0) < values.unsqueeze(1)).sum(1)
+        equal = (values.unsqueeze(0) == values.unsqueeze(1)).sum(1)
+        return (lower + (equal - 1) / 2).double() / max(1, len(values) - 1)
+    if how == "zscore":
+        deviation = values.std(correction=0)
+        return (values - values.mean()) / deviation if deviation > 0 else torch.zeros_like(values)
+    scale = values.mean() if how == "mean" else values.max()
+    return values / scale if scale > 0 else torch.zeros_like(values)
+
+
+def _is_sum(expression: Expression) -> bool:
+    return isinstance(expression, Combination) and expression.operator == "+"
+
+
+class _Parser:
+    TOKEN = re.compile(r"\s*(\d+(?:\.\d*)?(?:e-?\d+)?|\.\d+|[a-z][a-z0-9]*(?:[-:][a-z0-9]+)*|[-+*/()])", re.IGNORECASE)
+
+    def __init__(self, text: str, normalize: str | None):
+        self.text, self.normalize = text, normalize
+        self.tokens: list[str] = []
+        position = 0
+        while text[position:].strip():
+            match = self.TOKEN.match(text, position)
+            if match is None:
+                self.refuse(f"{text[position:].strip()!r} is not understood")
+            self.tokens.append(match[1])
+            position = match.end()
+
+    @property
+    def ahead(self) -> str | None:
+        return self.tokens[0] if self.tokens else None
+
+    def sum(self) -> Expression:
+        return self._chain("+", self.product)
+
+    def product(self) -> Expression:
+        product = self._chain("*", self.factor)
+        if isinstance(product, Combination) and product.operator == "*":
+            scored = [part for part in product.parts if terms(part)]
+            if len(scored) > 1 and any(has_negative_scores(part) for part in scored):
+                self.refuse("a zscore is negative for half of the channels and cannot be multiplied by another score")
+        return product
+
+    def factor(self) -> Expression:
+        token = self.tokens.pop(0) if self.tokens else None
+        if token is None:
+            self.refuse("it ends too early")
+        if token == "(":
+            inner = self.sum()
+            self._close()
+            return inner
+        if token[0].isdigit() or token[0] == ".":
+            return Number(float(token))
+        if not token[0].isalpha():
+            self.refuse(f"{token!r} is not expected; there are sums, products and weights of 0 or more")
+        if self.ahead == "(":
+            if token not in NORMALISATIONS:
+                self.refuse(f"{token!r} is no normalisation; there are: {', '.join(NORMALISATIONS)}")
+            self.tokens.pop(0)
+            name = self.tokens.pop(0) if self.tokens else ""
+            criterion = get(name)
+            self._close()
+            return Term(criterion, token)
+        criterion = get(token)
+        return Term(criterion, self.normalize or criterion.scale)
+
+    def _chain(self, operator: str, part) -> Expression:
+        parts = [part()]
+        while self.ahead == operator:
+            self.tokens.pop(0)
+            parts.append(part())
+        return parts[0] if len(parts) == 1 else Combination(operator, tuple(parts))
+
+    def _close(self) -> None:
+        if self.ahead != ")":
+            self.refuse("a bracket is not closed")
+        self.tokens.pop(0)
+
+    def refuse(self, why: str) -> NoReturn:
+        raise RequestError(f'criterion {self.text!r}: {why}; write e.g. "0.5*expressiveness + 0.5*taylor"')
