@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,12 @@ class TrainingImages:
 
     @property
     def images(self) -> Iterator[torch.Tensor]:
-        return (batch["img"] for batch in self)
+        return images_of(self)
+
+
+def images_of(batches: Iterable[torch.Tensor | dict[str, Any]]) -> Iterator[torch.Tensor]:
+    """The images alone of batches that may be labelled."""
+    return (batch["img"] if isinstance(batch, dict) else batch for batch in batches)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from ultralytics.utils.files import increment_path
 from ultralytics.utils.torch_utils import select_device
 
 from yolo_prune import criteria
-from yolo_prune.calibration import Calibration, FolderImages, Noise
+from yolo_prune.calibration import Calibration, FolderImages, Noise, images_of
 from yolo_prune.config import PruneConfig
 from yolo_prune.dataset import Dataset, resolve
 from yolo_prune.errors import RequestError
@@ -29,7 +29,7 @@ from yolo_prune.evaluation import GroundTruth, evaluate, example_images, latency
 from yolo_prune.export import export
 from yolo_prune.files import whole
 from yolo_prune.model import YOLO
-from yolo_prune.recalibration import recalibrated
+from yolo_prune.recalibration import recalibrated, reestimate_batch_norms
 from yolo_prune.regularization import Regularizer
 from yolo_prune.reporting.report import write_report
 from yolo_prune.reporting.summary import Stage, Summary
@@ -129,7 +129,7 @@ class _Job:
         self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - start
 
     def dry_run(self) -> PruneResult:
-        plan = self._plan(self.base.model, self.goal)
+        plan = self._plan(self.base.model, self.goal, untrained=self.untrained)
         directory = self._directory()
         plan.save(directory / "plan.json")
         summary = self._summary()
@@ -192,13 +192,14 @@ class _Job:
         title = f"round {number}/{self.rounds}"
         goal = share * getattr(self.base_cost, self.kind)
         LOGGER.info(f"\nyolo-prune: {title}: to {share:.1%} of the {self.kind}")
-        step = self._plan(yolo.model, goal)
+        untrained = self.untrained and number == 1
+        step = self._plan(yolo.model, goal, untrained)
         plan = plan.then(step)
         with self._timed("slicing"):
             slim = step.apply(yolo.model)
         slim.prune_info = self._prune_info(plan)
         changed = False
-        if self.calibration is not None:
+        if self.calibration is not None and not untrained:
             slim, changed = recalibrated(slim.to(self.device), self.calibration)
         yolo = yolo.around(slim)
         directory.mkdir()
@@ -209,7 +210,6 @@ class _Job:
             args = {"imgsz": self.imgsz, **self.config.train_args}
             # The last round is not regularised: nothing is removed after it.
             regularizer = self._regularizer() if self.config.regularization and number < self.rounds else None
-            untrained = self.untrained and number == 1
             checkpoint = fine_tune(
                 yolo, self.dataset.yaml, self.epochs, directory, args, untrained=untrained, regularizer=regularizer
             )
@@ -228,15 +228,20 @@ class _Job:
         )
         return yolo, plan, stage
 
-    def _plan(self, model: nn.Module, goal: float) -> PruningPlan:
+    def _plan(self, model: nn.Module, goal: float, untrained: bool) -> PruningPlan:
         """Score and select on the model: the plan from it to the goal, with the original's cost and the final one."""
         config = self.config
         model.to(self.device)
         with self._timed("groups"):
             groups = find_groups(model)
         with self._timed("scoring"):
+            scored = model
+            if untrained and config.needs_activations:
+                # Its batch norms normalise nothing yet, and activations fade from layer to layer; in its first step
+                # of training they would be normalised.
+                scored = reestimate_batch_norms(model, images_of(self._images(model)))
             scores = criteria.score(
-                model,
+                scored,
                 self._images(model),
                 config.criterion,
                 config.seed,

@@ -1,4 +1,6 @@
 import copy
+import gc
+import weakref
 
 import pytest
 import torch
@@ -128,3 +130,13 @@ def test_scoring_by_gradients_leaves_the_model_as_it_was(models):
     assert all(p.grad is None for p in model.parameters())
     assert set(vars(model)) == attributes
     assert not any(m._forward_hooks for m in model.modules())
+
+
+def test_activations_are_let_go(models):
+    model, alive = models("yolov8n.yaml"), []
+    handle = model.model[1].bn.register_forward_hook(lambda _m, _i, output: alive.append(weakref.ref(output)))
+    criteria.score(model, labelled(2), "taylor + hessian + contribution:plain")
+    handle.remove()
+    gc.collect()
+    assert len(alive) >= 2
+    assert all(reference() is None for reference in alive)

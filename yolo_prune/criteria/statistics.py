@@ -178,12 +178,13 @@ def collect(
 
     def update_backward(name: str, listeners: list[Statistic]):
         def hook(_module, _args, values: torch.Tensor) -> None:
-            read = inputs[name]
+            # Detached: a hook that held the tensor it hangs on would keep both, and the whole graph, for ever.
+            read, detached = inputs[name], values.detach()
 
             def backward(gradient: torch.Tensor) -> None:
                 for statistic in listeners:
-                    statistic.update(Seen(known[name], read, values.detach(), gradient))
-                    statistic.samples += len(values)
+                    statistic.update(Seen(known[name], read, detached, gradient))
+                    statistic.samples += len(detached)
 
             values.register_hook(backward)
 

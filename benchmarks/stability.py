@@ -1,0 +1,94 @@
+"""How stable rankings are: over the number of samples, the source of the data and the state of training.
+
+    python -m benchmarks.stability [--criteria expressiveness:zero ...]
+
+YOLOv8n at 320 px. For every criterion Spearman's rank correlation and Kendall's tau in each group, mean over groups,
+between the ranking on 64 training images of coco-mini and others: 8 to 256 images, other 64 images, representative
+images, images of another dataset (bccd), normal noise; and between the trained model on its images and a model at
+initialisation (the mean over three; batch norms estimated on the images).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would drown the table
+
+import torch
+from scipy.stats import kendalltau, spearmanr
+
+from benchmarks.bench import BATCH, Bench
+from benchmarks.environment import describe
+from yolo_prune import criteria
+from yolo_prune.calibration import Calibration, Noise, images_of
+from yolo_prune.recalibration import reestimate_batch_norms
+from yolo_prune.training import initialised
+
+CRITERIA = ("expressiveness:zero", "expressiveness:mean", "expressiveness:deviation", "contribution:centred", "taylor")
+Scores = Mapping[str, Mapping[str, torch.Tensor]]  # by criterion and group
+
+
+def agreement(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> tuple[float, float]:
+    """Spearman's rho and Kendall's tau within groups, means over the groups in which both rank anything."""
+    groups = [g for g in one if one[g].max() > one[g].min() and other[g].max() > other[g].min()]
+    rho = [spearmanr(one[g], other[g]).statistic for g in groups]
+    tau = [kendalltau(one[g], other[g]).statistic for g in groups]
+    return sum(rho) / len(rho), sum(tau) / len(tau)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--criteria", nargs="+", default=list(CRITERIA))
+    args = parser.parse_args()
+    print(describe())
+    wanted = [criteria.get(name) for name in args.criteria]
+    unlabelled = [criterion for criterion in wanted if not criterion.needs_labels]
+    with tempfile.TemporaryDirectory() as directory:
+        coco, bccd = (Bench(name, Path(directory)) for name in ("coco-mini", "bccd"))
+
+        def scores(images, model=None, of=wanted) -> Scores:
+            model = coco.yolo.model if model is None else model
+            return criteria.score_terms(model, images, of, groups=coco.groups)
+
+        def draw(samples: int, seed: int = 0) -> Calibration:
+            return Calibration.draw(coco.dataset, samples, coco.imgsz, BATCH, seed)
+
+        reference = scores(coco.images)
+        rows: dict[str, Scores] = {f"first {n} of the images": scores(draw(n).scoring) for n in (8, 16, 32)}
+        rows["256 images"] = scores(draw(256).scoring)
+        rows["64 other images"] = scores(draw(64, seed=1).scoring)
+        rows["64 representative images"] = scores(coco.calibration.representative(coco.yolo.model, 64, 0))
+        rows["64 images of blood cells"] = scores(images_of(bccd.images), of=unlabelled)
+        rows["64 of normal noise"] = scores(Noise(64), of=unlabelled)
+        fresh = []
+        for seed in range(3):
+            model = initialised(coco.yolo.model, coco.dataset.info, seed)
+            fresh.append(scores(coco.images, reestimate_batch_norms(model, images_of(coco.images))))
+        rows["at initialisation, three seeds"] = {
+            name: {group: torch.stack([s[name][group] for s in fresh]).mean(0) for group in fresh[0][name]}
+            for name in fresh[0]
+        }
+        model = initialised(coco.yolo.model, coco.dataset.info, 0)
+        on_noise = reestimate_batch_norms(model, Noise(64))
+        at_start = {"images": fresh[0], "noise": scores(Noise(64), on_noise, of=unlabelled)}
+    print("\nSpearman's rho / Kendall's tau with the ranking on 64 images of the trained model:\n")
+    print("| | " + " | ".join(args.criteria) + " |\n|---|" + "---|" * len(args.criteria))
+    for title, row in rows.items():
+        print(f"| {title} | " + " | ".join(_cell(reference, row, name) for name in args.criteria) + " |")
+    cells = [_cell(at_start["images"], at_start["noise"], name) for name in args.criteria]
+    print("| noise against images, both at initialisation | " + " | ".join(cells) + " |")
+
+
+def _cell(one: Scores, other: Scores, name: str) -> str:
+    if name not in other:
+        return "-"  # needs labels
+    rho, tau = agreement(one[name], other[name])
+    return f"{rho:.2f} / {tau:.2f}"
+
+
+if __name__ == "__main__":
+    main()
