@@ -106,7 +106,7 @@ class Bench:
     def fine_tuned(self, model: nn.Module, epochs: int, seed: int = 0) -> nn.Module:
         """The model (or that with new batch norms, if its loss is lower) after the tool's own fine-tuning."""
         model, _ = recalibrated(model, self.calibration)
-        arguments = {"imgsz": self.imgsz, "batch": BATCH, "seed": seed, "val": False, "verbose": False, "workers": 2}
+        arguments = {"imgsz": self.imgsz, "batch": BATCH, "seed": seed, "val": False, "verbose": False, "workers": 0}
         model.prune_info = {}
         with tempfile.TemporaryDirectory() as directory:
             path = fine_tune(self.yolo.around(model), self.dataset.yaml, epochs, Path(directory, "run"), arguments)
@@ -118,12 +118,18 @@ class Results:
 
     def __init__(self, path: Path):
         self.path = path
-        self.figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        self.figures: dict[str, Any] = {}
+        self._read()
+
+    def _read(self) -> None:
+        if self.path.exists():
+            self.figures = json.loads(self.path.read_text(encoding="utf-8"))
 
     def __contains__(self, name: str) -> bool:
         return name in self.figures
 
     def put(self, name: str, figure: Any) -> None:
+        self._read()  # another process may have put its own
         self.figures[name] = figure
         with whole(self.path) as temporary:
             temporary.write_text(json.dumps(self.figures, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -25,8 +25,7 @@ from yolo_prune import YOLO
 from yolo_prune.regularization import Regularizer, Request
 from yolo_prune.training import fine_tune
 
-PENALTIES = ("none", "contribution:0.1", "contribution:1", "bn-scale:0.01", "bn-scale:0.1", "group-norm:0.01",
-             "group-norm:0.1")  # fmt: skip
+PENALTIES = ("none", "contribution:0.1", "contribution:1", "bn-scale:0.01", "bn-scale:0.1", "group-norm:0.1")
 CRITERION = "contribution:centred"
 SHARE = 0.54
 
@@ -40,7 +39,7 @@ def gini(values: torch.Tensor) -> float:
 
 def measure(directory: Path, penalty: str, epochs: int) -> dict[str, float]:
     bench = Bench("bccd", directory)
-    arguments = {"imgsz": bench.imgsz, "batch": BATCH, "seed": 0, "val": False, "verbose": False, "workers": 2}
+    arguments = {"imgsz": bench.imgsz, "batch": BATCH, "seed": 0, "val": False, "verbose": False, "workers": 0}
     regularizer = None if penalty == "none" else Regularizer(Request.parse(penalty), bench.calibration.scoring)
     path = fine_tune(bench.yolo, bench.dataset.yaml, epochs, directory / penalty.replace(":", "-"), arguments,
                      regularizer=regularizer)  # fmt: skip

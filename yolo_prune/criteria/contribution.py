@@ -11,7 +11,7 @@ sums of squares give exactly, where mean absolute values would need a convolutio
 import torch
 from torch.nn import functional as F
 
-from yolo_prune.criteria.criterion import Statistics, register
+from yolo_prune.criteria.criterion import Statistics, alias, register
 from yolo_prune.criteria.statistics import Layer, Seen, Statistic
 
 
@@ -62,6 +62,9 @@ def contribution(layer: Layer, statistics: Statistics) -> torch.Tensor:
 def centred_contribution(layer: Layer, statistics: Statistics) -> torch.Tensor:
     """The same with standard deviations: a channel's constant part is what a batch norm can make up for."""
     return _relative(layer, *statistics[Contributions].variation())
+
+
+alias("contribution", "contribution:centred")
 
 
 def _relative(layer: Layer, patches: torch.Tensor, pre: torch.Tensor) -> torch.Tensor:

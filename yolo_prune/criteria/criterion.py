@@ -70,6 +70,9 @@ def get(name: str) -> Criterion:
     if resolved not in _REGISTER:
         close = difflib.get_close_matches(name, [*_REGISTER, *_ALIASES], n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        known = ", ".join(sorted({*_REGISTER, *_ALIASES}))
-        raise RequestError(f"criterion {name!r} is not known; {hint}there are: {known}")
+        known = ", ".join(
+            sorted(set(_ALIASES) | {full for full in _REGISTER if full.partition(":")[0] not in _ALIASES})
+        )
+        variants = ", ".join(full for full in names() if full.partition(":")[0] in _ALIASES)
+        raise RequestError(f"criterion {name!r} is not known; {hint}there are: {known}; and the variants {variants}")
     return _REGISTER[resolved]

@@ -232,7 +232,7 @@ def joint(_: Layer, statistics: Statistics) -> torch.Tensor:
     return 1 / inverse.diagonal()
 
 
-alias("expressiveness", "expressiveness:zero")
+alias("expressiveness", "expressiveness:deviation")
 
 
 def _unlike(statistic: Statistic) -> torch.Tensor:

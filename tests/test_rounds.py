@@ -1,0 +1,57 @@
+import pytest
+
+from yolo_prune import YOLO, RequestError
+
+
+@pytest.mark.slow
+def test_a_model_from_a_yaml_is_slimmed_for_the_data_before_its_first_training(bccd, tmp_path):
+    options = {"data": bccd, "imgsz": 96, "batch": 8, "epochs": 1, "export": "", "workers": 0, "samples": 8}
+    one, same, other = (
+        YOLO("yolov8n.yaml").prune(**options, seed=seed, out=tmp_path / str(number))
+        for number, seed in enumerate((0, 0, 1))
+    )
+    assert len(one.summary["rounds"]) == 1
+    assert len(one.model.names) == 3
+    assert 0.53 <= one.summary["final"]["macs"] / one.summary["base"]["macs"] <= 0.54
+    assert one.plan.layers == same.plan.layers != other.plan.layers  # the seed draws the weights, too
+
+
+def test_without_data_a_model_from_a_yaml_is_planned_on_noise(tmp_path):
+    result = YOLO("yolov8n.yaml").prune(dry_run=True, calibration="noise", samples=2, imgsz=96, out=tmp_path / "out")
+    assert len(result.model.names) == 80
+    assert result.summary["final"]["macs"] <= 0.54 * result.summary["base"]["macs"]
+
+
+def test_a_model_from_a_yaml_cannot_be_prepared_for_its_slimming(bccd, tmp_path):
+    with pytest.raises(RequestError, match="slimmed untrained"):
+        YOLO("yolov8n.yaml").prune(data=bccd, regularize="contribution:1", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def _planned(weights, tmp_path, **options):
+    return YOLO(weights).prune(dry_run=True, imgsz=96, samples=6, out=tmp_path / "out", **options)
+
+
+def test_an_expression_is_recorded_in_full(yolov8n_bccd, bccd, tmp_path):
+    result = _planned(yolov8n_bccd, tmp_path, data=bccd, criterion="0.5*expressiveness:zero + rank(taylor)")
+    assert result.summary["criterion"] == "0.5*mean(expressiveness:zero) + rank(taylor)"
+    assert result.summary["options"]["criterion"] == "0.5*expressiveness:zero + rank(taylor)"
+
+
+def test_a_normalisation_is_recorded_in_full(yolov8n_bccd, tmp_path):
+    result = _planned(yolov8n_bccd, tmp_path, criterion="l2", normalize="rank", group_reduction="sum")
+    assert result.summary["criterion"] == "rank(l2)"
+    assert result.summary["options"]["group_reduction"] == "sum"
+
+
+def test_representative_images_and_folders_calibrate(yolov8n_bccd, bccd, tmp_path):
+    chosen = _planned(yolov8n_bccd, tmp_path / "a", data=bccd, calibration="representative", criterion="taylor")
+    folder = _planned(yolov8n_bccd, tmp_path / "b", calibration=bccd.parent / "images" / "val")
+    for result in (chosen, folder):
+        assert 0.53 <= result.summary["final"]["macs"] / result.summary["base"]["macs"] <= 0.54
+    assert folder.summary["data"] is None
+
+
+def test_scores_below_zero_are_not_divided_by_costs(yolov8n_bccd):
+    with pytest.raises(RequestError, match="zscore is negative"):
+        YOLO(yolov8n_bccd).prune(criterion="zscore(l2)", cost_exponent=1)
