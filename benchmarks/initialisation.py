@@ -27,10 +27,10 @@ ARMS: dict[str, dict] = {
     "not pruned": {"target_macs": "100%", "criterion": "l2"},
     "random": {"criterion": "random"},
     "uniform": {"criterion": "random", "allocation": "uniform"},
+    "expressiveness, images": {"criterion": "expressiveness"},
+    "expressiveness, noise": {"criterion": "expressiveness", "calibration": "noise"},
     "expressiveness:zero, images": {"criterion": "expressiveness:zero"},
-    "expressiveness:zero, noise": {"criterion": "expressiveness:zero", "calibration": "noise"},
-    "expressiveness:deviation, images": {"criterion": "expressiveness:deviation"},
-    "expressiveness:deviation, noise": {"criterion": "expressiveness:deviation", "calibration": "noise"},
+    "expressiveness*taylor, images": {"criterion": "expressiveness*taylor"},
 }
 
 

@@ -50,6 +50,9 @@ def test_without_a_target_54_percent_of_the_macs_stay():
     [
         ({"target_macs": "50%", "target_params": "50%"}, "exclude each other"),
         ({"criterion": "bnscale"}, "did you mean .bn-scale"),
+        ({"criterion": "l1 + "}, "ends too early"),
+        ({"criterion": "taylor", "calibration": "noise"}, "needs labelled images; calibration 'noise' has no labels"),
+        ({"group_reduction": "median"}, "mean, sum, max"),
         ({"calibration": "video"}, "images, representative, noise, or a folder"),
         ({"allocation": "local"}, "global, uniform"),
         ({"normalize": "median"}, "mean, max, rank, zscore, global"),
@@ -93,3 +96,9 @@ def test_an_output_directory_with_content_is_refused(tmp_path):
     (tmp_path / "summary.json").write_text("{}")
     with pytest.raises(RequestError, match="not empty"):
         PruneConfig(out=str(tmp_path)).require_new_out()
+
+
+def test_the_default_criterion_needs_no_labels_where_there_are_none():
+    assert "taylor" in PruneConfig().criterion
+    assert PruneConfig(calibration="noise").criterion == "expressiveness"
+    assert PruneConfig(criterion="l1", calibration="noise").criterion == "l1"

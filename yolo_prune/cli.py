@@ -17,7 +17,7 @@ import click
 @click.option("--data", metavar="FILE", help="Dataset yaml; default: the one the checkpoint records.")
 @click.option("--target-macs", metavar="T", help="MACs that stay: 54% of the model's (default), or 21.3G.")
 @click.option("--target-params", metavar="T", help="Parameters that stay: 45% of the model's, or 12M.")
-@click.option("--criterion", metavar="EXPR", help='"expressiveness" (default), "0.5*expressiveness + 0.5*taylor", ...')
+@click.option("--criterion", metavar="EXPR", help='Default: "expressiveness*taylor"; or "l2", ...')
 @click.option("--calibration", metavar="KIND|DIR", help="images (default), representative, noise, or a folder.")
 @click.option("--samples", type=int, metavar="N", help="Calibration images; default: 64.")
 @click.option("--rounds", type=int, metavar="R", help="Rounds, in geometric steps to the target; default: 4.")

@@ -21,6 +21,10 @@ from yolo_prune.structure.cost import Cost
 
 DEFAULT_TARGET = "54%"  # of the MACs: the cut that the paper on expressiveness reports for YOLOv8
 CALIBRATIONS = ("images", "representative", "noise")
+LABELLED = ("images", "representative")
+# The best of benchmarks/criteria.py; and the best of those that need no labels, where there are none.
+DEFAULT_CRITERION = "expressiveness*taylor"
+UNLABELLED_CRITERION = "expressiveness"
 CHOICES = {
     "allocation": ("global", "uniform"),
     "group_reduction": tuple(criteria.REDUCTIONS),
@@ -73,7 +77,8 @@ class PruneConfig:
         data: dataset yaml; None: the one that the checkpoint records, else a small set for a look only.
         target_macs: MACs that are kept, "54%" of the original or absolute, "21.3G", at the given imgsz.
         target_params: parameters that are kept, "45%" or "12M"; one of the two targets.
-        criterion: name of a criterion, or an expression of several: "0.5*expressiveness + 0.5*taylor".
+        criterion: name of a criterion, or an expression of several: "0.5*expressiveness + 0.5*taylor"; None:
+            "expressiveness*taylor", and "expressiveness" where calibration has no labels.
         calibration: what activations are measured on: "images" of the training split at random, a "representative"
             choice of them, "noise", or a folder of any images.
         samples: number of calibration images.
@@ -102,7 +107,7 @@ class PruneConfig:
     data: str | None = None
     target_macs: str | float | None = None
     target_params: str | float | None = None
-    criterion: str = "expressiveness"
+    criterion: str | None = None
     calibration: str = "images"
     samples: int = 64
     rounds: int | None = None
@@ -161,6 +166,9 @@ class PruneConfig:
         for name in self.export:
             if name not in EXPORT_FORMATS:
                 raise RequestError(f"export format {name!r} is not supported; there are: {', '.join(EXPORT_FORMATS)}")
+        if self.criterion is None:
+            chosen = DEFAULT_CRITERION if self.calibration in LABELLED else UNLABELLED_CRITERION
+            object.__setattr__(self, "criterion", chosen)
         if self.normalize is not None and self.normalize not in criteria.NORMALISATIONS:
             known = ", ".join(criteria.NORMALISATIONS)
             raise RequestError(f"normalize is {self.normalize!r}; choose one of {known}")
@@ -170,7 +178,7 @@ class PruneConfig:
             raise RequestError("regularize needs training, and epochs is 0")
         if self.regularization is not None and len(str(self.train_args.get("device") or "").split(",")) > 1:
             raise RequestError("regularize works on one device; Ultralytics trains on several in processes of its own")
-        if self.needs_labels and self.calibration not in ("images", "representative"):
+        if self.needs_labels and self.calibration not in LABELLED:
             raise RequestError(
                 f"criterion {self.criterion!r} looks at gradients of the loss and needs labelled images; "
                 f"calibration {self.calibration!r} has no labels"
@@ -222,7 +230,7 @@ class PruneConfig:
     @property
     def needs_dataset(self) -> bool:
         """Whether scoring looks at images of a dataset."""
-        return self.calibration in ("images", "representative") and self.needs_activations
+        return self.calibration in LABELLED and self.needs_activations
 
     @property
     def seed(self) -> int:

@@ -21,7 +21,7 @@ class Criterion:
 
     Attributes:
         name: as expressions write it; a variant stands behind a colon.
-        function: takes a Layer and its Statistics, gives a tensor (channels).
+        function: takes a Layer and its Statistics, gives a tensor (channels) of scores of 0 or more.
         side: "out" scores the channels that the layer makes, "in" those that it reads.
         needs: kinds of statistics; none: weights alone are enough.
         scale: the normalisation that fits it where an expression names none: "global" if its scores are comparable

@@ -10,6 +10,7 @@ never active can go, what is always active still passes its input on. So of chan
 that are active less go first.
 """
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -260,8 +261,6 @@ def _require_pairs(samples: int) -> None:
 
 def _normal_quadrature(like: torch.Tensor, points: int = 24) -> tuple[torch.Tensor, torch.Tensor]:
     """Nodes and weights whose weighted sums are expectations under the standard normal distribution."""
-    import numpy as np
-
     nodes, weights = np.polynomial.hermite_e.hermegauss(points)
     as_like = {"dtype": torch.float32, "device": like.device}
     return torch.tensor(nodes, **as_like), torch.tensor(weights / weights.sum(), **as_like)
