@@ -81,4 +81,4 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path):
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / name).write_text("no image")
     with pytest.raises(RequestError, match=r"calibration image .*\.jpg cannot be read"):
-        list(FolderImages.draw(str(tmp_path), 64, 64, seed=0))
+        FolderImages.draw(str(tmp_path), 64, 64, seed=0).require_readable()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from yolo_prune import PruningPlan
+from yolo_prune import YOLO, PruningPlan
 from yolo_prune.cli import main
 
 
@@ -40,6 +40,8 @@ def bad_requests(tmp_path):
     few = where / "few"
     few.mkdir()
     one_class = _write(where / "one.yaml", f"path: {few}\ntrain: .\nval: .\nnames: {{0: thing}}\n".encode())
+    saved = where / "saved.pt"
+    YOLO("yolov8n.yaml").save(saved)
     good = ("--model", "yolov8n.yaml", "--calibration", "noise", "--dry-run")
     return [
         ("--model", ("--dry-run",)),
@@ -63,7 +65,12 @@ def bad_requests(tmp_path):
         ("nowhere.yaml", ("--model", "yolov8n.yaml", "--data", where / "nowhere.yaml")),
         ("/nowhere/at/all", ("--model", "yolov8n.yaml", "--data", missing_images)),
         ("malformed.yaml", ("--model", "yolov8n.yaml", "--data", malformed)),
-        ("1 classes and the model 80", ("--model", "yolov8n.yaml", "--data", one_class)),
+        ("1 classes and the model 80", ("--model", saved, "--data", one_class)),
+        ("no images", ("--model", "yolov8n.yaml", "--data", one_class)),
+        ("needs labelled images", (*good, "--criterion", "expressiveness*taylor")),
+        ("a folder of images", ("--model", "yolov8n.yaml", "--dry-run", "--calibration", where / "nowhere")),
+        ("0 images in it", ("--model", "yolov8n.yaml", "--dry-run", "--calibration", few)),
+        ("regularize", (*good, "--regularize", "contribution")),
     ]
 
 

@@ -128,6 +128,11 @@ class FolderImages:
     def __len__(self) -> int:
         return -(-len(self.paths) // BATCH)
 
+    def require_readable(self) -> None:
+        """Raise RequestError for the first image that cannot be read."""
+        for path in self.paths:
+            self._read(path)
+
     def _read(self, path: Path) -> torch.Tensor:
         image = imread(str(path))
         if image is None:

@@ -46,7 +46,10 @@ class Dataset:
     def split(self, name: str, imgsz: int, batch: int = 16):
         """A split as an Ultralytics dataset: letterboxed to squares of `imgsz` pixels, not augmented."""
         cfg = get_cfg(overrides={"imgsz": imgsz, "task": "detect", "rect": False})
-        return build_yolo_dataset(cfg, self.info[name], batch, self.info, mode="val", rect=False, fraction=1.0)
+        try:
+            return build_yolo_dataset(cfg, self.info[name], batch, self.info, mode="val", rect=False, fraction=1.0)
+        except FileNotFoundError:
+            raise RequestError(f"data {self.yaml}: {name}: there are no images in {self.info[name]}") from None
 
     @cached_property
     def val_labels(self) -> list[dict[str, Any]]:

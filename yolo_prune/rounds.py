@@ -22,7 +22,7 @@ from ultralytics.utils.torch_utils import select_device
 
 from yolo_prune import criteria
 from yolo_prune.calibration import Calibration, FolderImages, Noise, images_of
-from yolo_prune.config import PruneConfig
+from yolo_prune.config import CALIBRATIONS, PruneConfig
 from yolo_prune.dataset import Dataset, resolve
 from yolo_prune.errors import RequestError
 from yolo_prune.evaluation import GroundTruth, evaluate, example_images, latency_ms
@@ -101,6 +101,9 @@ class _Job:
         self.calibration = None
         if self.dataset and (config.needs_dataset or not config.dry_run):
             self.calibration = Calibration.draw(self.dataset, config.samples, self.imgsz, config.batch, config.seed)
+        if config.calibration not in CALIBRATIONS:
+            self.folder = FolderImages.draw(config.calibration, config.samples, self.imgsz, config.seed)
+            self.folder.require_readable()
         self.rounds = config.rounds or (1 if self.untrained else DEFAULT_ROUNDS)
         if self.untrained and config.regularization:
             raise RequestError("regularize trains before the first slimming; a model from a yaml is slimmed untrained")
@@ -279,7 +282,7 @@ class _Job:
         elif config.calibration == "representative":
             images = self.calibration.representative(model, config.samples, config.seed)
         else:
-            images = FolderImages.draw(config.calibration, config.samples, self.imgsz, config.seed)
+            images = self.folder
         return TQDM(images, desc=f"scoring by {config.criterion} on {config.calibration}", total=len(images))
 
     def _accuracy(self, yolo: YOLO, title: str):
