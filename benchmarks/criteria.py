@@ -117,17 +117,23 @@ def cell(values: list[float]) -> str:
 
 
 def print_table(results: Results, criteria: Iterable[str], cells, allocation: str, epochs: int) -> None:
-    columns = [(data, macs) for data, macs in cells]
-    print("| criterion | " + " | ".join(f"{data} {macs:.0%}" for data, macs in columns) + " |")
-    print("|---|" + "---|" * len(columns))
-    for criterion in criteria:
-        texts = []
-        for data, macs in columns:
-            key = f"{data}/{macs}/{allocation}/{criterion}"
-            parts = [found(results, key, "slimmed"), found(results, key, "new batch norms")]
-            texts.append(", ".join(cell(v) for v in (*parts, found(results, f"{key}/{epochs} epochs"))))
+    rows = {criterion: [] for criterion in criteria}
+    titles = []
+    for data, macs in cells:
+        prefixes = {criterion: f"{data}/{macs}/{allocation}/{criterion}" for criterion in criteria}
+        trained = {criterion: found(results, f"{prefix}/{epochs} epochs") for criterion, prefix in prefixes.items()}
+        titles.append(f"{data} {macs:.0%}")
+        for criterion, prefix in prefixes.items():
+            parts = (found(results, prefix, "slimmed"), found(results, prefix, "new batch norms"))
+            rows[criterion].append(" / ".join(map(cell, parts)))
+        if any(trained.values()):
+            titles.append(f"{data} {macs:.0%}, {epochs} epochs")
+            for criterion, values in trained.items():
+                rows[criterion].append(cell(values))
+    print("| criterion | " + " | ".join(titles) + " |\n|---|" + "---|" * len(titles))
+    for criterion, texts in rows.items():
         print(f"| {criterion} | " + " | ".join(texts) + " |")
-    print(f"\nIn each cell: right after slimming, with new batch norms, after {epochs} epochs; ± half the range.")
+    print("\nRight after slimming / with new batch norms; the mean and ± half the range where there are several.")
 
 
 def plot(results: Results, criteria: Iterable[str], cells, path: Path) -> None:

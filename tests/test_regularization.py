@@ -5,7 +5,7 @@ import torch
 
 from yolo_prune import PruneConfig, RequestError, criteria
 from yolo_prune.calibration import Noise
-from yolo_prune.criteria.statistics import layers
+from yolo_prune.criteria.layer import layers
 from yolo_prune.regularization import PENALTIES, Regularizer, Request
 
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from yolo_prune import criteria
 from yolo_prune.criteria.contribution import Contributions
-from yolo_prune.criteria.statistics import layers
+from yolo_prune.criteria.layer import layers
 from yolo_prune.errors import RequestError
 from yolo_prune.structure.blocks import conv_blocks
 from yolo_prune.structure.groups import ChannelGroup, find_groups

@@ -7,7 +7,7 @@ from torch import nn
 from ultralytics.nn.modules import Conv
 
 from yolo_prune.criteria import Layer, Seen, Statistic
-from yolo_prune.criteria.statistics import layers
+from yolo_prune.criteria.layer import layers
 
 
 def conv_layer(channels: int = 3, outputs: int = 4, kernel: int = 3, stride: int = 1, act=True, seed: int = 0) -> Layer:

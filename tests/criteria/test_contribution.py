@@ -7,7 +7,7 @@ from torch import nn
 from tests.criteria.layers import conv_layer, gathered, passing
 from yolo_prune import criteria
 from yolo_prune.criteria import Seen
-from yolo_prune.criteria.statistics import layers
+from yolo_prune.criteria.layer import layers
 from yolo_prune.structure import find_groups
 
 NAMES = ("contribution:plain", "contribution:centred")

@@ -9,7 +9,7 @@ from torch import nn
 from tests.criteria.layers import conv_layer, gathered, passing
 from yolo_prune import criteria
 from yolo_prune.criteria import Seen
-from yolo_prune.criteria.expressiveness import ActiveCounts, mean_hamming_distance
+from yolo_prune.criteria.codes import ActiveCounts, mean_hamming_distance
 
 
 def _activations(seed, samples, channels, height, width):

@@ -10,7 +10,7 @@ from torch import nn
 from tests.criteria.test_statistics import labelled
 from yolo_prune import YOLO, RequestError, criteria
 from yolo_prune.criteria import collect
-from yolo_prune.criteria.statistics import layers
+from yolo_prune.criteria.layer import layers
 from yolo_prune.loss import detection_loss, loss_of_each
 
 LAYERS = ("model.1.conv", "model.2.m.0.cv1.conv", "model.15.cv2.conv", "model.22.cv3.1.0.conv")

@@ -17,9 +17,11 @@ from yolo_prune.criteria import (  # noqa: F401  (each registers its criteria)
     random,
     weights,
 )
+from yolo_prune.criteria.collection import collect
 from yolo_prune.criteria.criterion import Criterion, get, names, register
 from yolo_prune.criteria.expression import NORMALISATIONS, evaluate, parse, terms
-from yolo_prune.criteria.statistics import Layer, Seen, Statistic, collect, layers
+from yolo_prune.criteria.layer import Layer, layers
+from yolo_prune.criteria.statistics import Seen, Statistic
 from yolo_prune.structure.blocks import module_of
 from yolo_prune.structure.groups import ChannelGroup, find_groups
 

@@ -2,9 +2,10 @@
 
 import torch
 
+from yolo_prune.criteria.codes import ActiveCounts
 from yolo_prune.criteria.criterion import Statistics, register
-from yolo_prune.criteria.expressiveness import ActiveCounts
-from yolo_prune.criteria.statistics import Layer, Seen, Statistic
+from yolo_prune.criteria.layer import Layer
+from yolo_prune.criteria.statistics import Seen, Statistic
 
 
 class ActivationSums(Statistic):

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from yolo_prune.criteria.statistics import Layer, Statistic
+from yolo_prune.criteria.layer import Layer
+from yolo_prune.criteria.statistics import Statistic
 from yolo_prune.errors import RequestError
 
 Statistics = dict[type[Statistic], Statistic]  # what was collected of one layer, by kind

@@ -10,69 +10,26 @@ never active can go, what is always active still passes its input on. So of chan
 that are active less go first.
 """
 
-import numpy as np
+from collections.abc import Callable
+
 import torch
 from torch.nn import functional as F
 
+from yolo_prune.criteria.codes import (
+    AboveMeanCounts,
+    AboveMedianCounts,
+    AboveOwnMeanCounts,
+    AboveQuartileCounts,
+    ActiveCounts,
+    CodeOverlap,
+    mean_hamming_distance,
+    require_pairs,
+)
 from yolo_prune.criteria.criterion import Statistics, alias, register
-from yolo_prune.criteria.statistics import Layer, Seen, Statistic
+from yolo_prune.criteria.layer import Layer
+from yolo_prune.criteria.statistics import Seen, Statistic
 
-UPPER_QUARTILE = 0.6745  # of the standard normal distribution
 TIE = 1e-9  # of the largest possible score: only breaks ties
-
-
-class ActiveCounts(Statistic):
-    """Sum "active" (channels, positions): how many samples are active there, int32. Active is what is positive."""
-
-    def active(self, seen: Seen) -> torch.Tensor:
-        """Boolean tensor of the shape of `seen.values`."""
-        # The same as values > 0, which takes PyTorch several times longer on a CPU.
-        return seen.values.relu().bool()
-
-    def update(self, seen: Seen) -> None:
-        # Sums of up to 255 samples fit a byte, and bytes are summed several times faster than 32 bits.
-        for chunk in self.active(seen).view(torch.uint8).flatten(2).split(255):
-            self.add("active", chunk.sum(0, dtype=torch.uint8).int())
-
-
-class AboveMeanCounts(ActiveCounts):
-    """As ActiveCounts; active is what exceeds the channel's mean, as its batch norm predicts it.
-
-    The batch norm knows mean and variance of the pre-activation in training; a normal distribution is assumed. So the
-    threshold is known before the first sample, and one pass is enough.
-    """
-
-    def active(self, seen: Seen) -> torch.Tensor:
-        nodes, weights = _normal_quadrature(seen.values)
-        layer = seen.layer
-        mean = layer.activation(layer.beta + layer.gamma * nodes[:, None]).mul(weights[:, None]).sum(0)
-        return seen.values > mean.view(-1, 1, 1)
-
-
-class AboveMedianCounts(ActiveCounts):
-    """As ActiveCounts; active is what exceeds the channel's median in training, which is its batch norm's bias."""
-
-    site = "pre"
-
-    def active(self, seen: Seen) -> torch.Tensor:
-        return seen.values > seen.layer.beta.view(-1, 1, 1)
-
-
-class AboveQuartileCounts(ActiveCounts):
-    """As ActiveCounts; active is what exceeds the upper quartile of the normal distribution of the batch norm."""
-
-    site = "pre"
-
-    def active(self, seen: Seen) -> torch.Tensor:
-        threshold = seen.layer.beta + UPPER_QUARTILE * seen.layer.gamma.abs()
-        return seen.values > threshold.view(-1, 1, 1)
-
-
-class AboveOwnMeanCounts(ActiveCounts):
-    """As ActiveCounts; active is what exceeds the mean of the sample's own map."""
-
-    def active(self, seen: Seen) -> torch.Tensor:
-        return seen.values > seen.values.mean((2, 3), keepdim=True)
 
 
 class UnitMaps(Statistic):
@@ -99,72 +56,31 @@ class MapMoments(Statistic):
         self.add("a^2", maps.square().sum(0))
 
 
-class CodeOverlap(Statistic):
-    """Sums "both" (channels, channels), of samples and positions where two channels are active, and "positions" ()."""
+def _of_codes(kind: type[ActiveCounts]) -> Callable[[Layer, Statistics], torch.Tensor]:
+    """The criterion on codes of that kind: mean Hamming distance between two samples' binary maps."""
 
-    def update(self, seen: Seen) -> None:
-        codes = seen.values.relu().bool().to(seen.values.dtype).transpose(0, 1).flatten(1)
-        self.add("both", (codes @ codes.T).double())
-        self.add("positions", torch.tensor(codes.shape[1], dtype=torch.float64, device=codes.device))
+    def expressiveness(_: Layer, statistics: Statistics) -> torch.Tensor:
+        active, samples = statistics[kind].sums["active"], statistics[kind].samples
+        return mean_hamming_distance(active, samples) + TIE * _share(active, samples)
 
-
-def mean_hamming_distance(active: torch.Tensor, samples: int) -> torch.Tensor:
-    """The mean over all pairs of samples of the share of positions in which their binary maps differ.
-
-    Where k of N samples are active, k (N - k) of the N (N - 1) / 2 pairs differ, so that no pair need be compared.
-
-    Args:
-        active: (channels, positions), the number of samples active at each.
-        samples: N, at least 2.
-
-    Returns:
-        Float64 tensor (channels), in [0, 1].
-    """
-    _require_pairs(samples)
-    k = active.double()
-    return (k * (samples - k)).mean(1) * 2 / (samples * (samples - 1))
+    return expressiveness
 
 
-def _distance(statistic: Statistic) -> torch.Tensor:
-    active = statistic.sums["active"]
-    return mean_hamming_distance(active, statistic.samples) + TIE * _share(active, statistic.samples)
-
-
-@register("expressiveness:zero", ActiveCounts)
-def zero(_: Layer, statistics: Statistics) -> torch.Tensor:
-    """Mean Hamming distance between two samples' maps of positive activations, as NASWOT's code has it."""
-    return _distance(statistics[ActiveCounts])
-
-
-@register("expressiveness:mean", AboveMeanCounts)
-def above_mean(_: Layer, statistics: Statistics) -> torch.Tensor:
-    """Mean Hamming distance between two samples' maps of activations above the channel's mean."""
-    return _distance(statistics[AboveMeanCounts])
-
-
-@register("expressiveness:median", AboveMedianCounts)
-def above_median(_: Layer, statistics: Statistics) -> torch.Tensor:
-    """Mean Hamming distance between two samples' maps of activations above the channel's median."""
-    return _distance(statistics[AboveMedianCounts])
-
-
-@register("expressiveness:quartile", AboveQuartileCounts)
-def above_quartile(_: Layer, statistics: Statistics) -> torch.Tensor:
-    """Mean Hamming distance between two samples' maps of activations above the channel's upper quartile."""
-    return _distance(statistics[AboveQuartileCounts])
-
-
-@register("expressiveness:own-mean", AboveOwnMeanCounts)
-def above_own_mean(_: Layer, statistics: Statistics) -> torch.Tensor:
-    """Mean Hamming distance between two samples' maps, each of the activations above its own mean."""
-    return _distance(statistics[AboveOwnMeanCounts])
+for _name, _kind in {
+    "zero": ActiveCounts,
+    "mean": AboveMeanCounts,
+    "median": AboveMedianCounts,
+    "quartile": AboveQuartileCounts,
+    "own-mean": AboveOwnMeanCounts,
+}.items():
+    register(f"expressiveness:{_name}", _kind)(_of_codes(_kind))
 
 
 @register("expressiveness:jaccard", ActiveCounts)
 def jaccard(_: Layer, statistics: Statistics) -> torch.Tensor:
     """One less the overlap of two samples' active areas over their union, both summed over all pairs of samples."""
     active, n = statistics[ActiveCounts].sums["active"].double(), statistics[ActiveCounts].samples
-    _require_pairs(n)
+    require_pairs(n)
     both = (active * (active - 1)).sum(1)
     either = (n * (n - 1) - (n - active) * (n - active - 1)).sum(1)
     overlap = torch.where(either > 0, both / either.clamp_min(1), 1.0)
@@ -200,7 +116,7 @@ def deviation(_: Layer, statistics: Statistics) -> torch.Tensor:
     samples, and this is (but for a factor) the root of their mean squared difference.
     """
     moments = statistics[MapMoments]
-    _require_pairs(n := moments.samples)
+    require_pairs(n := moments.samples)
     squares = moments.sums["a^2"] - moments.sums["a"].square() / n
     return (squares.clamp_min(0).mean(1) / (n - 1)).sqrt()
 
@@ -239,7 +155,7 @@ alias("expressiveness", "expressiveness:deviation")
 def _unlike(statistic: Statistic) -> torch.Tensor:
     """One less the mean product of two different samples' maps of length 1, from their sum."""
     n, maps = statistic.samples, statistic.sums["maps"].double()
-    _require_pairs(n)
+    require_pairs(n)
     return (1 - (maps.square().sum(1) - n) / (n * (n - 1))).clamp_min(0)
 
 
@@ -252,15 +168,3 @@ def _between(statistic: Statistic) -> torch.Tensor:
 
 def _share(active: torch.Tensor, samples: int) -> torch.Tensor:
     return active.double().mean(1) / samples
-
-
-def _require_pairs(samples: int) -> None:
-    if samples < 2:
-        raise ValueError(f"expressiveness compares samples and needs at least 2; got {samples}")
-
-
-def _normal_quadrature(like: torch.Tensor, points: int = 24) -> tuple[torch.Tensor, torch.Tensor]:
-    """Nodes and weights whose weighted sums are expectations under the standard normal distribution."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(points)
-    as_like = {"dtype": torch.float32, "device": like.device}
-    return torch.tensor(nodes, **as_like), torch.tensor(weights / weights.sum(), **as_like)

@@ -4,7 +4,8 @@ import torch
 from torch.nn import functional as F
 
 from yolo_prune.criteria.criterion import Statistics, register
-from yolo_prune.criteria.statistics import Layer, Seen, Statistic
+from yolo_prune.criteria.layer import Layer
+from yolo_prune.criteria.statistics import Seen, Statistic
 
 
 class GateGradients(Statistic):

@@ -5,7 +5,7 @@ import zlib
 import torch
 
 from yolo_prune.criteria.criterion import Statistics, register
-from yolo_prune.criteria.statistics import Layer
+from yolo_prune.criteria.layer import Layer
 
 
 @register("random")

@@ -3,7 +3,7 @@
 import torch
 
 from yolo_prune.criteria.criterion import Statistics, register
-from yolo_prune.criteria.statistics import Layer
+from yolo_prune.criteria.layer import Layer
 
 
 @register("l1")
