@@ -52,36 +52,30 @@ def collect(
 
         return hook
 
-    def update(name: str, listeners: list[Statistic]):
-        def hook(_module, _args, values: torch.Tensor) -> None:
-            for statistic in listeners:
-                statistic.update(Seen(known[name], inputs[name], values.detach()))
-                statistic.samples += len(values)
-
-        return hook
-
-    def update_backward(name: str, listeners: list[Statistic]):
+    def listen(name: str, listeners: list[Statistic], backward: bool):
         def hook(_module, _args, values: torch.Tensor) -> None:
             # Detached: a hook that held the tensor it hangs on would keep both, and the whole graph, for ever.
-            read, detached = inputs[name], values.detach()
+            seen = Seen(known[name], inputs[name], values.detach())
 
-            def backward(gradient: torch.Tensor) -> None:
+            def tell(gradient: torch.Tensor | None = None) -> None:
                 for statistic in listeners:
-                    statistic.update(Seen(known[name], read, detached, gradient))
-                    statistic.samples += len(detached)
+                    statistic.update(seen._replace(gradient=gradient))
+                    statistic.samples += len(seen.values)
 
-            values.register_hook(backward)
+            if backward:
+                values.register_hook(tell)
+            else:
+                tell()
 
         return hook
 
     for name in {name for site in sites.values() for name in site}:
         handles.append(known[name].conv.register_forward_hook(remember(name)))
     for site, listening in sites.items():
-        make = update_backward if site == "gradient" else update
         for name, listeners in listening.items():
             block = blocks.get(name)
             module = known[name].conv if block is None else block.block if site == "outputs" else block.bn
-            handles.append(module.register_forward_hook(make(name, listeners)))
+            handles.append(module.register_forward_hook(listen(name, listeners, backward=site == "gradient")))
 
     parameter = next(model.parameters())
     try:
