@@ -2,7 +2,7 @@
 
     python -m benchmarks.criteria [--out criteria.json] [--plot criteria.png] [--data bccd coco-mini]
                                   [--macs 0.8 0.7 0.54] [--allocation global uniform] [--tune bccd:0.54 ...]
-                                  [--epochs 3] [--seeds 0 1 2]
+                                  [--criteria taylor ...] [--epochs 3] [--seeds 0 1 2]
 
 YOLOv8n at 320 px, trained on bccd or COCO; scores on 64 training images, batch norms re-estimated on 128, mAP50-95 on
 the val split. Random scores and fine-tuning are repeated for every seed; the rest has no chance in it. The baseline is
@@ -49,27 +49,27 @@ def main() -> None:
     parser.add_argument("--macs", nargs="+", type=float, default=[0.8, 0.7, 0.54])
     parser.add_argument("--allocation", nargs="+", default=["global", "uniform"])
     parser.add_argument("--tune", nargs="*", help="data:macs that are fine-tuned; default: all")
+    parser.add_argument("--criteria", nargs="+", default=[*SINGLE, *HYBRID, "random", BASELINE])
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     args = parser.parse_args()
     print(describe())
     results = Results(args.out)
-    criteria = (*SINGLE, *HYBRID, "random", BASELINE)
     cells = [(data, macs) for data in args.data for macs in args.macs]
     tuned = cells if args.tune is None else [(d, float(m)) for d, m in (cell.split(":") for cell in args.tune)]
     with tempfile.TemporaryDirectory() as directory:
         for data, macs in cells:
             bench = Bench(data, Path(directory))
             for allocation in args.allocation:
-                for criterion in criteria:
+                for criterion in args.criteria:
                     for seed in args.seeds:
                         epochs = args.epochs if (data, macs) in tuned else 0
                         measure(results, bench, criterion, macs, allocation, seed, epochs, first=seed == args.seeds[0])
     for allocation in args.allocation:
         print(f"\n{allocation}:\n")
-        print_table(results, criteria, cells, allocation, args.epochs)
+        print_table(results, args.criteria, cells, allocation, args.epochs)
     if args.plot:
-        plot(results, criteria, cells, args.plot)
+        plot(results, args.criteria, cells, args.plot)
 
 
 def measure(

@@ -2,7 +2,7 @@
 
     python -m benchmarks.defaults [--epochs 4] [--target-macs 54%] [--seeds 0]
 
-YOLOv8n trained on bccd, at 320 px, by expressiveness. bccd's val images play no part: three quarters of its training
+YOLOv8n trained on bccd, at 320 px. bccd's val images play no part: three quarters of its training
 images are trained on, the last quarter is measured on (the checkpoint has seen all of them, so only differences mean
 anything). Prints mAP50-95 right after slimming and after fine-tuning, mean over the seeds.
 """
@@ -28,9 +28,11 @@ SETTINGS: dict[str, dict] = {
     "max-layer-ratio 0.75": {"max_layer_ratio": 0.75},
     "cost-exponent 0.5": {"cost_exponent": 0.5},
     "cost-exponent 1": {"cost_exponent": 1.0},
-    "normalize raw": {"normalize": "raw"},
+    "normalize mean": {"normalize": "mean"},
+    "calibration representative": {"calibration": "representative"},
     "allocation uniform": {"allocation": "uniform"},
     "mosaic to half of the epochs": {"mosaic": 1.0},
+    "criterion expressiveness": {"criterion": "expressiveness"},
     "criterion random": {"criterion": "random"},
 }
 
