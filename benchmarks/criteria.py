@@ -2,7 +2,7 @@
 
     python -m benchmarks.criteria [--out criteria.json] [--plot criteria.png] [--data bccd coco-mini]
                                   [--macs 0.8 0.7 0.54] [--allocation global uniform] [--tune bccd:0.54 ...]
-                                  [--criteria taylor ...] [--epochs 3] [--seeds 0 1 2]
+                                  [--criteria taylor ...] [--epochs 3] [--seeds 0 1 2] [--show]
 
 YOLOv8n at 320 px, trained on bccd or COCO; scores on 64 training images, batch norms re-estimated on 128, mAP50-95 on
 the val split. Random scores and fine-tuning are repeated for every seed; the rest has no chance in it. The baseline is
@@ -39,6 +39,17 @@ HYBRID = (
     "0.5*rank(expressiveness:deviation) + 0.5*rank(l2)",
 )
 BASELINE = "torch-pruning GroupNormPruner"
+NAMED = {  # in the plot, with their colours
+    "expressiveness:deviation*taylor": "tab:red",
+    "taylor": "tab:orange",
+    "expressiveness:deviation": "tab:blue",
+    "expressiveness:zero": "tab:cyan",
+    "contribution:centred": "tab:green",
+    "l2": "tab:purple",
+    "lamp": "tab:brown",
+    "random": "black",
+    BASELINE: "tab:pink",
+}
 
 
 def main() -> None:
@@ -50,6 +61,7 @@ def main() -> None:
     parser.add_argument("--allocation", nargs="+", default=["global", "uniform"])
     parser.add_argument("--tune", nargs="*", help="data:macs that are fine-tuned; default: all")
     parser.add_argument("--criteria", nargs="+", default=[*SINGLE, *HYBRID, "random", BASELINE])
+    parser.add_argument("--show", action="store_true", help="only print and plot what the output file holds")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     args = parser.parse_args()
@@ -58,7 +70,7 @@ def main() -> None:
     cells = [(data, macs) for data in args.data for macs in args.macs]
     tuned = cells if args.tune is None else [(d, float(m)) for d, m in (cell.split(":") for cell in args.tune)]
     with tempfile.TemporaryDirectory() as directory:
-        for data, macs in cells:
+        for data, macs in cells if not args.show else ():
             bench = Bench(data, Path(directory))
             for allocation in args.allocation:
                 for criterion in args.criteria:
@@ -137,31 +149,34 @@ def print_table(results: Results, criteria: Iterable[str], cells, allocation: st
 
 
 def plot(results: Results, criteria: Iterable[str], cells, path: Path) -> None:
-    """mAP with new batch norms over MACs, a panel for each dataset, global selection."""
+    """mAP with new batch norms over MACs, a panel for each dataset, global selection (the baseline's is uniform)."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
     names = list(dict.fromkeys(data for data, _ in cells))
-    figure, axes = plt.subplots(1, len(names), figsize=(6 * len(names), 5), squeeze=False)
-    colours = plt.get_cmap("tab20").colors
+    figure, axes = plt.subplots(1, len(names), figsize=(4 * len(names) + 3, 4), squeeze=False)
     for axis, data in zip(axes[0], names, strict=True):
-        for number, criterion in enumerate(criteria):
+        for criterion in criteria:
             allocation = "uniform" if criterion == BASELINE else "global"
             points = []
             for _, macs in sorted({c for c in cells if c[0] == data}):
                 values = found(results, f"{data}/{macs}/{allocation}/{criterion}", "new batch norms")
                 points += [(100 * macs, statistics.mean(values))] if values else []
             if points:
-                style = "--" if criterion in ("random", BASELINE) else ":" if criterion in HYBRID else "-"
-                colour = "black" if criterion == "random" else colours[number % len(colours)]
-                axis.plot(*zip(*points, strict=True), style, color=colour, label=criterion, marker=".")
-        axis.set(title=data, xlabel="MACs kept, %", ylabel="mAP50-95 with new batch norms, untrained")
+                colour = NAMED.get(criterion, "lightgrey")
+                order = 2 if criterion in NAMED else 1
+                axis.plot(*zip(*points, strict=True), ".-", color=colour, zorder=order, label=criterion)
+        axis.set(title=data, xlabel="MACs kept, %")
         axis.grid(alpha=0.3)
-    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="center right", fontsize=7)
-    figure.tight_layout(rect=(0, 0, 0.8, 1))
-    figure.savefig(path, dpi=110)
+    axes[0][0].set_ylabel("mAP50-95, untrained, new batch norms")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    shown = [(h, label) for h, label in zip(handles, labels, strict=True) if label in NAMED]
+    shown += [(h, "the others") for h, label in zip(handles, labels, strict=True) if label not in NAMED][:1]
+    figure.tight_layout(rect=(0, 0, 1 - 2.6 / figure.get_figwidth(), 1))
+    figure.legend(*zip(*shown, strict=True), loc="center right", fontsize=8, frameon=False)
+    figure.savefig(path, dpi=80)
 
 
 if __name__ == "__main__":
