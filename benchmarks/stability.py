@@ -88,7 +88,7 @@ def before_and_after_training(wanted: Sequence[criteria.Criterion], directory: P
     yolo = bench.yolo.around(fresh)
     path = fine_tune(yolo, bench.dataset.yaml, 20, directory / "trained", arguments)
     models = (before, YOLO(path).model.float())
-    return tuple(criteria.score_terms(model, bench.images, wanted, groups=bench.groups) for model in models)
+    return tuple(criteria.score_terms(model, bench.images, wanted) for model in models)
 
 
 def _cell(one: Scores, other: Scores, name: str) -> str:
