@@ -51,9 +51,9 @@ class MapMoments(Statistic):
     """Sums "a" and "a^2" (channels, positions) of the activations and of their squares."""
 
     def update(self, seen: Seen) -> None:
-        maps = seen.values.flatten(2).double()
-        self.add("a", maps.sum(0))
-        self.add("a^2", maps.square().sum(0))
+        maps = seen.values.flatten(2)
+        self.add("a", maps.sum(0).double())  # of one batch single precision is enough
+        self.add("a^2", maps.square().sum(0).double())
 
 
 def _of_codes(kind: type[ActiveCounts]) -> Callable[[Layer, Statistics], torch.Tensor]:
