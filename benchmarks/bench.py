@@ -35,7 +35,7 @@ class Bench:
     """A dataset of the catalogue and the YOLOv8n that was trained on it.
 
     Scores are taken on 64 training images, batch norms re-estimated on 128 others (as far as there are so many), and
-    mAP is measured on the val split, by which nothing is chosen.
+    mAP is measured on the val split. (What is chosen by comparing these figures was chosen on that split.)
     """
 
     name: str
@@ -75,12 +75,8 @@ class Bench:
     def costs(self) -> CostModel:
         return CostModel.of(self.yolo.model, self.imgsz)
 
-    def score(self, criterion: str, seed: int = 0, images: Any = None) -> dict[str, torch.Tensor]:
-        images = self.images if images is None else images
-        return criteria.score(self.yolo.model, images, criterion, seed, groups=self.groups)
-
     def scored(self, expression: str, seed: int = 0) -> dict[str, torch.Tensor]:
-        """As `score` on the training images, from scores of every criterion that are taken once for all expressions."""
+        """Scores by an expression on the training images; every criterion is taken once for all expressions."""
         parsed = criteria.parse(expression)
         known = self._scores.setdefault(seed, {})
         missing = [t.criterion for t in criteria.terms(parsed) if t.criterion.name not in known]

@@ -48,12 +48,12 @@ def main() -> None:
             bench = Bench(data, Path(directory))
             for share in SHARES[data]:
                 lost = {
-                    name: len(units) for name, units in bench.removal(bench.score("taylor"), share, "global").items()
+                    name: len(units) for name, units in bench.removal(bench.scored("taylor"), share, "global").items()
                 }
                 for name, seed in rankings:
                     key = f"{data}/{share}/{name}/{seed}"
                     if key not in results:
-                        scores = bench.score(name, seed)
+                        scores = bench.scored(name, seed)
                         removal = {
                             group: sorted(scores[group].argsort(stable=True)[:count].tolist())
                             for group, count in lost.items()

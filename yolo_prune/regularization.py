@@ -94,7 +94,7 @@ class Contribution(Penalty):
         self.read = list(dict.fromkeys(m.layer for group in self.groups for m in group.members if m.side == "in"))
         collected = criteria.collect(model, self.images, {name: [Contributions] for name in self.read})
         known = layers(model)
-        self.patches, self.scale, self.means = {}, {}, {}
+        self.patches, self.scale = {}, {}
         for name in self.read:
             covariance, variance = collected[name][Contributions].variation()
             self.patches[name] = covariance.float()
