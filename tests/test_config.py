@@ -41,14 +41,25 @@ def test_a_target_over_the_model_is_refused():
 
 
 def test_without_a_target_54_percent_of_the_macs_stay():
-    assert PruneConfig().target == Target("macs", 0.54, None)
+    assert PruneConfig().targets == [Target("macs", 0.54, None)]
     assert PruneConfig().asked_target == {"macs": "54%"}
+
+
+def test_two_targets_hold_together():
+    config = PruneConfig(target_macs="54%", target_params="2M")
+    assert config.targets == [Target("macs", 0.54, None), Target("params", None, 2e6)]
+    assert config.asked_target == {"macs": "54%", "params": "2M"}
+
+
+def test_scores_below_zero_are_not_divided_by_costs_unasked():
+    assert PruneConfig(criterion="zscore(l2)").cost_exponent == 0
+    assert PruneConfig(criterion="l2").cost_exponent == 1
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"target_macs": "50%", "target_params": "50%"}, "exclude each other"),
+        ({"steps": 0}, "at least 1"),
         ({"criterion": "bnscale"}, "did you mean .bn-scale"),
         ({"criterion": "l1 + "}, "ends too early"),
         ({"criterion": "taylor", "calibration": "noise"}, "needs labelled images; calibration 'noise' has no labels"),

@@ -76,14 +76,18 @@ class PruneConfig:
     Attributes:
         data: dataset yaml; None: the one that the checkpoint records, else a small set for a look only.
         target_macs: MACs that are kept, "54%" of the original or absolute, "21.3G", at the given imgsz.
-        target_params: parameters that are kept, "45%" or "12M"; one of the two targets.
+        target_params: parameters that are kept, "45%" or "12M"; where both targets are given, both are met.
         criterion: name of a criterion, or an expression of several: "0.5*expressiveness + 0.5*taylor"; None:
             "expressiveness*taylor", and "expressiveness" where calibration has no labels.
         calibration: what activations are measured on: "images" of the training split at random, a "representative"
             choice of them, "noise", or a folder of any images.
         samples: number of calibration images.
+        steps: how often channels are scored on the way to the target of a round; None: 4 times in all rounds together,
+            at least once in each.
+        reconstruct: whether the layers that read less than before are solved anew, by least squares on the calibration
+            images, to compute what they did; None: where there are such images.
         rounds: rounds of scoring, slimming and fine-tuning, in geometric steps from the base to the target; None: 4,
-            and 1 for a model that was never trained.
+            and 1 without training or for a model that was never trained.
         epochs: of fine-tuning after each round; 0 prunes without training; None: 10 where there is data to train on,
             and 100 for a model that was never trained.
         regularize: a penalty and its strength for pruning-aware training, "contribution:1", "bn-scale:0.01" or
@@ -94,7 +98,8 @@ class PruneConfig:
             "mean" or "max" of a layer becomes 1, "rank" or "zscore" in it, "global" leaves the scale between layers;
             None: what fits each criterion.
         group_reduction: how the scores of channels that go together make one: "mean", "sum" or "max".
-        cost_exponent: scores are divided by what a channel saves, to this power; 0 ignores costs.
+        cost_exponent: scores are divided by what a channel saves, to this power; 0 ignores costs; None: 1, and 0 for
+            scores that may be negative.
         round_to: layers that lose channels keep a multiple of this.
         protect: patterns (as of a shell) of layers that keep their output channels, e.g. "model.22.*".
         max_layer_ratio: at most this share of a layer's channels is removed, in (0, 1).
@@ -109,17 +114,19 @@ class PruneConfig:
     target_params: str | float | None = None
     criterion: str | None = None
     calibration: str = "images"
-    samples: int = 64
+    samples: int = 256
+    steps: int | None = None
+    reconstruct: bool | None = None
     rounds: int | None = None
     epochs: int | None = None
     regularize: str | None = None
     allocation: str = "global"
     normalize: str | None = None
     group_reduction: str = "mean"
-    cost_exponent: float = 0.0
+    cost_exponent: float | None = None
     round_to: int = 1
     protect: tuple[str, ...] = ()
-    max_layer_ratio: float = 0.5
+    max_layer_ratio: float = 0.9
     export: tuple[str, ...] = ("onnx",)
     out: str | None = None
     dry_run: bool = False
@@ -155,14 +162,12 @@ class PruneConfig:
         if self.calibration not in CALIBRATIONS and not Path(self.calibration).is_dir():
             known = ", ".join(CALIBRATIONS)
             raise RequestError(f"calibration is {self.calibration!r}; choose one of {known}, or a folder of images")
-        for name, least in (("samples", 2), ("rounds", 1), ("round_to", 1), ("epochs", 0)):
+        for name, least in (("samples", 2), ("steps", 1), ("rounds", 1), ("round_to", 1), ("epochs", 0)):
             value = getattr(self, name)
             if value is not None and (type(value) is not int or value < least):
                 raise RequestError(f"{_option(name)} is {value!r}; it must be a whole number of at least {least}")
         if not _is_number(self.max_layer_ratio) or not 0 < self.max_layer_ratio < 1:
             raise RequestError(f"max-layer-ratio is {self.max_layer_ratio!r}; it must lie between 0 and 1")
-        if not _is_number(self.cost_exponent) or not 0 <= self.cost_exponent < math.inf:
-            raise RequestError(f"cost-exponent is {self.cost_exponent!r}; it must be 0 or more")
         for name in self.export:
             if name not in EXPORT_FORMATS:
                 raise RequestError(f"export format {name!r} is not supported; there are: {', '.join(EXPORT_FORMATS)}")
@@ -172,6 +177,10 @@ class PruneConfig:
         if self.normalize is not None and self.normalize not in criteria.NORMALISATIONS:
             known = ", ".join(criteria.NORMALISATIONS)
             raise RequestError(f"normalize is {self.normalize!r}; choose one of {known}")
+        if self.cost_exponent is None:
+            object.__setattr__(self, "cost_exponent", 0.0 if has_negative_scores(self.expression) else 1.0)
+        if not _is_number(self.cost_exponent) or not 0 <= self.cost_exponent < math.inf:
+            raise RequestError(f"cost-exponent is {self.cost_exponent!r}; it must be 0 or more")
         if self.cost_exponent and has_negative_scores(self.expression):
             raise RequestError(f"cost-exponent divides scores, and a zscore is negative: {self.expression}")
         if self.regularization is not None and self.epochs == 0:
@@ -183,7 +192,7 @@ class PruneConfig:
                 f"criterion {self.criterion!r} looks at gradients of the loss and needs labelled images; "
                 f"calibration {self.calibration!r} has no labels"
             )
-        self.target  # noqa: B018  (parsed, and so checked)
+        self.targets  # noqa: B018  (parsed, and so checked)
         try:
             get_cfg(overrides=dict(self.train_args))
         except (TypeError, ValueError, SyntaxError) as error:
@@ -192,20 +201,15 @@ class PruneConfig:
             raise RequestError(f"imgsz is {self.train_args['imgsz']!r}; give one number of pixels")
 
     @property
-    def target(self) -> Target:
+    def targets(self) -> list[Target]:
         """What was asked for; 54 % of the MACs if nothing was."""
-        if self.target_macs is not None and self.target_params is not None:
-            raise RequestError("target-macs and target-params exclude each other; give one of them")
-        if self.target_params is not None:
-            return Target.parse("params", self.target_params)
-        return Target.parse("macs", DEFAULT_TARGET if self.target_macs is None else self.target_macs)
+        return [Target.parse(kind, asked) for kind, asked in self.asked_target.items()]
 
     @property
     def asked_target(self) -> dict[str, Any]:
-        """The target as the user wrote it, for the record."""
-        kind = self.target.kind
-        asked = getattr(self, f"target_{kind}")
-        return {kind: DEFAULT_TARGET if asked is None else asked}
+        """The target or targets as the user wrote them, for the record."""
+        asked = {"macs": self.target_macs, "params": self.target_params}
+        return {kind: value for kind, value in asked.items() if value is not None} or {"macs": DEFAULT_TARGET}
 
     @property
     def expression(self) -> Expression:

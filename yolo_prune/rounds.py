@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
-import fnmatch
+import math
 import shutil
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,7 @@ from ultralytics.utils.checks import check_imgsz
 from ultralytics.utils.files import increment_path
 from ultralytics.utils.torch_utils import select_device
 
-from yolo_prune import criteria
-from yolo_prune.calibration import Calibration, FolderImages, Noise, images_of
+from yolo_prune.calibration import Calibration, FolderImages, Noise, TrainingImages
 from yolo_prune.config import CALIBRATIONS, PruneConfig
 from yolo_prune.dataset import Dataset, resolve
 from yolo_prune.errors import RequestError
@@ -29,17 +27,20 @@ from yolo_prune.evaluation import GroundTruth, evaluate, example_images, latency
 from yolo_prune.export import export
 from yolo_prune.files import whole
 from yolo_prune.model import YOLO
-from yolo_prune.recalibration import recalibrated, reestimate_batch_norms
+from yolo_prune.recalibration import recalibrated
+from yolo_prune.reconstruction import Reconstruction
 from yolo_prune.regularization import Regularizer
 from yolo_prune.reporting.report import write_report
 from yolo_prune.reporting.summary import Stage, Summary
-from yolo_prune.select import require_reachable, select
-from yolo_prune.structure import Cost, CostModel, PruningPlan, find_groups
+from yolo_prune.slimming import Batches, Slimmer
+from yolo_prune.structure import Cost, PruningPlan
 from yolo_prune.structure.blocks import conv_layers, require_supported
+from yolo_prune.structure.cost import NOUNS
 from yolo_prune.training import fine_tune, initialised, is_untrained
 
 DEFAULT_ROUNDS = 4
 DEFAULT_EPOCHS = 10
+STEPS = 4  # of scoring, in all rounds together, at least one in each
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,17 @@ def run(yolo: YOLO, config: PruneConfig) -> PruneResult:
     return job.dry_run() if config.dry_run else job.run()
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """Batches that show a progress bar whenever they are iterated."""
+
+    batches: TrainingImages | FolderImages | Noise
+    title: str
+
+    def __iter__(self) -> Iterator[torch.Tensor | dict[str, Any]]:
+        yield from TQDM(self.batches, desc=self.title, total=len(self.batches))
+
+
 class _Job:
     """One run: the request, resolved, and the state that the rounds share."""
 
@@ -87,24 +99,17 @@ class _Job:
         self.imgsz = check_imgsz(asked, stride=stride, max_dim=1)
         self.channels = next(iter(conv_layers(module).values())).in_channels
 
-        self.seconds: dict[str, float] = {}
-        with self._timed("groups"):
-            groups = find_groups(module)
-        self.sizes = {group.name: group.size for group in groups}
-        self.protected = _protected(config.protect, [m.layer for group in groups for m in group.producers])
-        costs = CostModel.of(module, self.imgsz)
-        self.base_cost = costs.full
-        self.kind, self.goal = config.target.kind, config.target.of(self.base_cost)
-        require_reachable(groups, costs, {self.kind: self.goal}, limits=config.limits(self.protected))
+        self.slimmer = Slimmer(module, config, self.imgsz)
 
         self.truth = GroundTruth.of(self.dataset) if self.dataset and not config.dry_run else None
         self.calibration = None
-        if self.dataset and (config.needs_dataset or not config.dry_run):
+        if self.dataset:
             self.calibration = Calibration.draw(self.dataset, config.samples, self.imgsz, config.batch, config.seed)
+        self.folder = None
         if config.calibration not in CALIBRATIONS:
             self.folder = FolderImages.draw(config.calibration, config.samples, self.imgsz, config.seed)
             self.folder.require_readable()
-        self.rounds = config.rounds or (1 if self.untrained else DEFAULT_ROUNDS)
+        self.reconstructs = self._reconstructs()
         if self.untrained and config.regularization:
             raise RequestError("regularize trains before the first slimming; a model from a yaml is slimmed untrained")
         self.epochs = config.epochs
@@ -113,6 +118,8 @@ class _Job:
             self.epochs = default if self.dataset and not self.dataset.fallback else 0
         if config.regularization and not self.epochs:
             raise RequestError("regularize needs a dataset to train on; give its yaml with --data")
+        self.rounds = config.rounds or (DEFAULT_ROUNDS if self.epochs and not self.untrained else 1)
+        self.steps = config.steps or (1 if self.untrained else math.ceil(STEPS / self.rounds))
         return self
 
     def _resolve_data(self, yolo: YOLO) -> Dataset | None:
@@ -125,18 +132,20 @@ class _Job:
             raise RequestError("epochs needs a dataset to train on; give its yaml with --data")
         return dataset
 
-    @contextmanager
-    def _timed(self, what: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - start
+    def _reconstructs(self) -> bool:
+        """Whether layers are reconstructed: where there are real images to do it on, unless the user decides."""
+        possible = not self.untrained and (self.folder or self.calibration) and self.config.calibration != "noise"
+        if self.config.reconstruct and not possible:
+            raise RequestError("reconstruct needs a trained model and images: give a dataset's yaml with --data, or a "
+                               "folder of images with --calibration")  # fmt: skip
+        return bool(possible) if self.config.reconstruct is None else self.config.reconstruct
 
     def dry_run(self) -> PruneResult:
-        plan = self._plan(self.base.model, self.goal, untrained=self.untrained)
+        plan, _ = self._slim(self.base.model, 1.0, self.untrained)
         directory = self._directory()
         plan.save(directory / "plan.json")
         summary = self._summary()
-        summary.base = Stage.of(self.base_cost)
+        summary.base = Stage.of(self.slimmer.base)
         summary.final = Stage.of(Cost(**plan.cost["final"]))
         summary.write(directory / "summary.json")
         return PruneResult(self.base, plan, summary.to_dict(), directory)
@@ -145,7 +154,7 @@ class _Job:
         directory = self._directory()
         LOGGER.info(f"yolo-prune: results go to {directory}")
         summary = self._summary()
-        summary.base = self._measured(self.base, self.base_cost, "base")
+        summary.base = self._measured(self.base, self.slimmer.base, "base")
         summary.base.checkpoint = self.base.ckpt_path
         weights = directory / "weights"
         weights.mkdir()
@@ -154,10 +163,8 @@ class _Job:
         if self.config.regularization:
             yolo, summary.prepared = self._prepared(directory / "prepared")
             summary.write(directory / "summary.json")
-        rounds = self.rounds
-        for number in range(1, rounds + 1):
-            share = (self.goal / getattr(self.base_cost, self.kind)) ** (number / rounds)
-            yolo, plan, stage = self._round(yolo, plan, share, number, directory / f"round{number}")
+        for number in range(1, self.rounds + 1):
+            yolo, plan, stage = self._round(yolo, plan, number, directory / f"round{number}")
             summary.rounds.append(stage)
             summary.write(directory / "summary.json")
         plan.save(directory / "plan.json")
@@ -183,26 +190,23 @@ class _Job:
         base = self.base.around(copy.deepcopy(self.base.model))
         checkpoint = fine_tune(base, self.dataset.yaml, self.epochs, directory, args, regularizer=self._regularizer())
         yolo = YOLO(checkpoint)
-        return yolo, replace(self._measured(yolo, self.base_cost, "prepared"), checkpoint=str(checkpoint))
+        return yolo, replace(self._measured(yolo, self.slimmer.base, "prepared"), checkpoint=str(checkpoint))
 
     def _regularizer(self) -> Regularizer:
         return Regularizer(self.config.regularization, self.calibration.scoring)
 
-    def _round(
-        self, yolo: YOLO, plan: PruningPlan, share: float, number: int, directory: Path
-    ) -> tuple[YOLO, PruningPlan, Stage]:
+    def _round(self, yolo: YOLO, plan: PruningPlan, number: int, directory: Path) -> tuple[YOLO, PruningPlan, Stage]:
         """One round: from a YOLO and the plan that led to it, to the next ones and what they measure."""
         title = f"round {number}/{self.rounds}"
-        goal = share * getattr(self.base_cost, self.kind)
-        LOGGER.info(f"\nyolo-prune: {title}: to {share:.1%} of the {self.kind}")
+        progress = number / self.rounds
+        shares = [f"{self.slimmer.share(kind) ** progress:.1%} of the {NOUNS[kind]}" for kind in self.slimmer.target]
+        LOGGER.info(f"\nyolo-prune: {title}: to {' and '.join(shares)}")
         untrained = self.untrained and number == 1
-        step = self._plan(yolo.model, goal, untrained)
+        step, slim = self._slim(yolo.model, progress, untrained)
         plan = plan.then(step)
-        with self._timed("slicing"):
-            slim = step.apply(yolo.model)
         slim.prune_info = self._prune_info(plan)
         changed = False
-        if self.calibration is not None and not untrained:
+        if self.calibration is not None and not untrained and not self.reconstructs:
             slim, changed = recalibrated(slim.to(self.device), self.calibration)
         yolo = yolo.around(slim)
         directory.mkdir()
@@ -231,50 +235,17 @@ class _Job:
         )
         return yolo, plan, stage
 
-    def _plan(self, model: nn.Module, goal: float, untrained: bool) -> PruningPlan:
-        """Score and select on the model: the plan from it to the goal, with the original's cost and the final one."""
-        config = self.config
+    def _slim(self, model: nn.Module, progress: float, untrained: bool) -> tuple[PruningPlan, nn.Module]:
         model.to(self.device)
-        with self._timed("groups"):
-            groups = find_groups(model)
-        with self._timed("scoring"):
-            scored = model
-            if untrained and config.needs_activations:
-                # Its batch norms normalise nothing yet, and activations fade from layer to layer; in its first step
-                # of training they would be normalised.
-                scored = reestimate_batch_norms(model, images_of(self._images(model)))
-            scores = criteria.score(
-                scored,
-                self._images(model),
-                config.criterion,
-                config.seed,
-                normalize=config.normalize,
-                reduction=config.group_reduction,
-                groups=groups,
-            )
-        costs = CostModel.of(model, self.imgsz)
-        with self._timed("selection"):
-            removed = select(
-                groups,
-                scores,
-                costs,
-                {self.kind: goal},
-                base=self.base_cost,
-                original=self.sizes,
-                allocation=config.allocation,
-                cost_exponent=config.cost_exponent,
-                limits=config.limits(self.protected),
-            )
-        plan = PruningPlan.full(model).without(groups, removed)
-        final = costs.total(plan.widths)
-        cost = {"base": self.base_cost.to_dict(), "final": final.to_dict()}
-        return replace(plan, target=config.asked_target, cost=cost)
+        reconstruction = None
+        if self.reconstructs:
+            images = self.folder or self.calibration.scoring
+            reconstruction = Reconstruction(model, _Shown(images, "reading what the layers read"))
+        return self.slimmer.slim(model, progress, self.steps, self._images, reconstruction, untrained=untrained)
 
-    def _images(self, model: nn.Module) -> Iterable[torch.Tensor | dict[str, Any]] | None:
-        """The calibration images that the criterion needs, with a progress bar."""
+    def _images(self, model: nn.Module) -> Batches:
+        """The calibration images, with a progress bar."""
         config = self.config
-        if not config.needs_activations:
-            return None
         if config.calibration == "noise":
             images = Noise(config.samples, self.channels, config.seed)
         elif config.calibration == "images":
@@ -283,7 +254,7 @@ class _Job:
             images = self.calibration.representative(model, config.samples, config.seed)
         else:
             images = self.folder
-        return TQDM(images, desc=f"scoring by {config.criterion} on {config.calibration}", total=len(images))
+        return _Shown(images, f"scoring by {config.criterion} on {config.calibration}")
 
     def _accuracy(self, yolo: YOLO, title: str):
         if self.dataset is None:
@@ -305,8 +276,9 @@ class _Job:
             imgsz=self.imgsz,
             device=str(self.device),
             target=self.config.asked_target,
-            options=self.config.to_dict() | {"epochs": self.epochs, "rounds": self.rounds},
-            seconds=self.seconds,
+            options=self.config.to_dict()
+            | {"epochs": self.epochs, "rounds": self.rounds, "steps": self.steps, "reconstruct": self.reconstructs},
+            seconds=self.slimmer.seconds,
             notes=self._notes(),
         )
 
@@ -347,14 +319,3 @@ def _device(config: PruneConfig) -> torch.device:
         return select_device(asked, verbose=False)
     except (ValueError, AssertionError) as error:
         raise RequestError(f"device {asked!r}: {str(error).split(chr(10))[0]}") from None
-
-
-def _protected(patterns: Iterable[str], layers: list[str]) -> frozenset[str]:
-    """The layers that the patterns name. Raises RequestError for a pattern that names none."""
-    found: set[str] = set()
-    for pattern in patterns:
-        matches = {layer for layer in layers if fnmatch.fnmatchcase(layer, pattern) or layer.startswith(f"{pattern}.")}
-        if not matches:
-            raise RequestError(f"protect {pattern!r} names no layer that can be pruned; they look like {layers[0]!r}")
-        found |= matches
-    return frozenset(found)

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 import torch
 
 from yolo_prune.errors import RequestError
-from yolo_prune.structure.cost import Cost, CostModel, Width
+from yolo_prune.structure.cost import NOUNS, Cost, CostModel, Width
 from yolo_prune.structure.groups import ChannelGroup
 
 MIN_CHANNELS = 4  # of a group: fewer carry no signal worth a layer, and no device runs them faster
 TOLERANCE = 0.01  # of the original's cost: how far under the target a plan may end
+BISECTIONS = 12
 
 
 class TargetError(RequestError):
@@ -33,7 +34,7 @@ class Limits:
     """
 
     round_to: int = 1
-    max_layer_ratio: float = 0.5
+    max_layer_ratio: float = 0.9
     protected: frozenset[str] = frozenset()
 
 
@@ -70,21 +71,23 @@ def select(
     base: Cost | None = None,
     original: Mapping[str, int] | None = None,
     allocation: str = "global",
-    cost_exponent: float = 0.0,
+    cost_exponent: float = 1.0,
     limits: Limits = Limits(),
 ) -> dict[str, list[int]]:
-    """Choose the units to remove: the cheapest in score first, until the model costs no more than the target.
+    """Choose the units to remove: those with the lowest score for what they cost, until the target is met.
 
     Args:
         groups: of the model, from `find_groups`.
         scores: per group one score per unit, from `criteria.score`.
         costs: of the model.
-        target: one of {"macs": n} and {"params": n}, absolute.
+        target: {"macs": n}, {"params": n} or both, absolute: what the model may cost at most.
         base: the original model's cost, of which a plan may end at most 1 % under the target; default: this model's.
+            Of two targets this holds for one; the other may end further below, if the first cannot be met otherwise.
         original: the size of every group in the original model, by name; default: the groups' own.
         allocation: "global" ranks the units of all groups against each other; "uniform" takes the same share of
             every group and uses the scores within groups only.
-        cost_exponent: scores are divided by (what a channel saves of the target) ** cost_exponent; 0 ignores costs.
+        cost_exponent: scores are divided by (what a channel saves of the target at the present widths) **
+            cost_exponent; 0 ignores costs.
         limits: what must stay.
 
     Returns:
@@ -93,12 +96,45 @@ def select(
     Raises:
         TargetError: the limits do not allow the target, or no plan under it comes within 1 %.
     """
-    (kind, goal), *more = target.items()
-    if more or kind not in Cost._fields:
-        raise ValueError(f'target must be one of {{"macs": n}} and {{"params": n}}; got {dict(target)}')
+    if not target or not {*target} <= {*Cost._fields}:
+        raise ValueError(f'target must be {{"macs": n}}, {{"params": n}} or both; got {dict(target)}')
     base = base or costs.full
     require_reachable(groups, costs, target, base=base, original=original, limits=limits)
-    ties = _ties(groups, scores, original or {}, limits)
+
+    def chosen(weights: Mapping[str, float]) -> tuple[dict[str, list[int]], Cost]:
+        ties = _ties(groups, scores, original or {}, limits)
+        return _descend(ties, costs, target, base, weights, allocation, cost_exponent, limits.round_to)
+
+    if len(target) == 1 or allocation == "uniform" or not cost_exponent:
+        return chosen(dict.fromkeys(target, 1.0))[0]
+    # What a MAC is worth against a parameter is found by bisection, so that both targets are met at the same time.
+    best, least, low, high = {}, math.inf, 0.0, 1.0
+    for _ in range(BISECTIONS):
+        macs = (low + high) / 2
+        removed, left = chosen({"macs": macs, "params": 1 - macs})
+        under = {kind: (goal - getattr(left, kind)) / getattr(base, kind) for kind, goal in target.items()}
+        if max(under.values()) < least:
+            best, least = removed, max(under.values())
+        if least <= TOLERANCE:
+            break
+        low, high = (low, macs) if under["macs"] > under["params"] else (macs, high)
+    return best
+
+
+def _descend(
+    ties: list[_Tie],
+    costs: CostModel,
+    target: Mapping[str, float],
+    base: Cost,
+    weights: Mapping[str, float],
+    allocation: str,
+    cost_exponent: float,
+    round_to: int,
+) -> tuple[dict[str, list[int]], Cost]:
+    """Remove units step by step until no kind of cost exceeds its target: what goes, and what is left.
+
+    A step saves the sum of what it saves of each kind, as a share of the original and by `weights`.
+    """
     widths = {name: layer.full for name, layer in costs.layers.items()}
 
     def priority(tie: _Tie) -> float:
@@ -106,24 +142,34 @@ def select(
             return 1 - tie.keeps[1] / tie.original
         gone = tie.size - tie.kept
         mean = sum(tie.scores[gone : gone + tie.step]) / tie.step
-        saving = getattr(_saving(tie, costs, widths), kind) / (tie.step * len(tie.groups))
-        return mean / saving**cost_exponent
+        saved = _saving(tie, costs, widths)
+        worth = sum(weight * getattr(saved, kind) / getattr(base, kind) for kind, weight in weights.items())
+        return mean / (worth / (tie.step * len(tie.groups))) ** cost_exponent
 
-    left = getattr(costs.full, kind)
-    floor = goal - TOLERANCE * getattr(base, kind)
+    left = costs.full
+    floors = {kind: goal - TOLERANCE * getattr(base, kind) for kind, goal in target.items()}
+
+    def unmet() -> list[str]:
+        return [kind for kind, goal in target.items() if getattr(left, kind) > goal]
+
+    def fits(saved: Cost) -> bool:
+        return all(getattr(left, kind) - getattr(saved, kind) >= floors[kind] for kind in unmet())
+
     too_coarse: list[int] = []
     queue = [(priority(tie), i) for i, tie in enumerate(ties) if tie.step]
     heapq.heapify(queue)
-    while left > goal:
+    while unmet():
         if not queue:  # what was too much may fit by now
-            steps = {i: getattr(_saving(ties[i], costs, widths), kind) for i in too_coarse}
-            queue = [(priority(ties[i]), i) for i, saved in steps.items() if left - saved >= floor]
+            steps = {i: _saving(ties[i], costs, widths) for i in too_coarse}
+            queue = [(priority(ties[i]), i) for i, saved in steps.items() if fits(saved)]
             heapq.heapify(queue)
             if not queue:
+                kind = unmet()[0]
+                above = getattr(left, kind)
+                below = above - min(getattr(saved, kind) for saved in steps.values())
                 raise TargetError(
-                    f"no plan ends within 1 % under the target: steps of round-to {limits.round_to} are too coarse for "
-                    f"this model; the nearest are {_percent(left, base, kind)} and "
-                    f"{_percent(left - min(steps.values()), base, kind)}"
+                    f"no plan ends within 1 % under the target: steps of round-to {round_to} are too coarse for "
+                    f"this model; the nearest are {_percent(above, base, kind)} and {_percent(below, base, kind)}"
                 )
             too_coarse = []
         was, i = heapq.heappop(queue)
@@ -132,8 +178,8 @@ def select(
         if queue and now > was and now > queue[0][0]:
             heapq.heappush(queue, (now, i))
             continue
-        saved = getattr(_saving(tie, costs, widths), kind)
-        if left - saved < floor:
+        saved = _saving(tie, costs, widths)
+        if not fits(saved):
             too_coarse.append(i)
             continue
         widths.update(_narrowed(tie, widths))
@@ -141,12 +187,13 @@ def select(
         tie.keeps.pop(0)
         if tie.step:
             heapq.heappush(queue, (priority(tie), i))
-    return {
+    removed = {
         group.name: sorted(order[: tie.size - tie.kept])
         for tie in ties
         for group, order in zip(tie.groups, tie.order, strict=True)
         if tie.kept < tie.size
     }
+    return removed, left
 
 
 def require_reachable(
@@ -159,19 +206,19 @@ def require_reachable(
     limits: Limits = Limits(),
 ) -> None:
     """Raise TargetError if even removing all that the limits allow leaves more than the target."""
-    ((kind, goal),) = target.items()
     base = base or costs.full
     widths = {name: layer.full for name, layer in costs.layers.items()}
     unscored = {group.name: torch.zeros(group.size) for group in groups}
     for tie in _ties(groups, unscored, original or {}, limits):
         widths.update(_narrowed(tie, widths, to=tie.keeps[-1]))
-    reachable = getattr(costs.total(widths), kind)
-    if reachable > goal:
-        raise TargetError(
-            f"target {_percent(goal, base, kind)} cannot be met: with max-layer-ratio {limits.max_layer_ratio:g}, "
-            f"round-to {limits.round_to} and {len(limits.protected)} protected layers "
-            f"at least {_percent(reachable, base, kind)} must stay"
-        )
+    least = costs.total(widths)
+    for kind, goal in target.items():
+        if getattr(least, kind) > goal:
+            raise TargetError(
+                f"target {_percent(goal, base, kind)} cannot be met: with max-layer-ratio {limits.max_layer_ratio:g}, "
+                f"round-to {limits.round_to} and {len(limits.protected)} protected layers "
+                f"at least {_percent(getattr(least, kind), base, kind)} must stay"
+            )
 
 
 def _ties(
@@ -225,5 +272,4 @@ def _saving(tie: _Tie, costs: CostModel, widths: Mapping[str, Width]) -> Cost:
 
 
 def _percent(value: float, base: Cost, kind: str) -> str:
-    noun = {"macs": "MACs", "params": "parameters"}[kind]
-    return f"{100 * value / getattr(base, kind):.1f}% of the {noun}"
+    return f"{100 * value / getattr(base, kind):.1f}% of the {NOUNS[kind]}"

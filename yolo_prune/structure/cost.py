@@ -17,6 +17,8 @@ from torch import nn
 
 from yolo_prune.structure.blocks import conv_blocks, conv_layers, output_elements
 
+NOUNS = {"macs": "MACs", "params": "parameters"}
+
 
 class Cost(NamedTuple):
     """What one forward pass of one image costs (MACs), and what the model holds (parameters)."""

@@ -54,7 +54,8 @@ def find_groups(model: nn.Module) -> list[ChannelGroup]:
     order = {name: i for i, (name, _) in enumerate(model.named_modules())}
     first = next(module for module in traced.model.modules() if isinstance(module, nn.Conv2d))
     size = max(TRACE_SIZE, int(model.stride.max()))
-    graph = tp.DependencyGraph().build_dependency(traced.model, torch.zeros(1, first.in_channels, size, size))
+    with torch.enable_grad():  # it traces by autograd
+        graph = tp.DependencyGraph().build_dependency(traced.model, torch.zeros(1, first.in_channels, size, size))
 
     raw = list(graph.get_all_groups(ignored_layers=traced.fixed, root_module_types=[nn.Conv2d]))
     if not raw:

@@ -1,0 +1,211 @@
+"""Reconstruction: the layers that read less than before are solved anew, so that they compute what they did.
+
+Every convolution computes W x of what it reads under its kernel, x. Without some of its input channels it computes
+(W_k + D) x_k of those that it keeps, and the D that comes nearest in the mean square is
+
+    D = W_g C_gk (C_kk + ridge)^-1,
+
+with W_g the weights on what is gone and C the covariance of x in the original model; the means go into the bias. C does
+not depend on the plan: it is measured once, in one pass over the images, and solves every layer under every plan. All
+layers are solved on the original's inputs. To solve them one after the other on the inputs that the slimmed model gives
+them takes a pass for each layer and was no better when measured (benchmarks/reconstruction.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from yolo_prune.criteria import Seen, Statistic, collect
+from yolo_prune.criteria.layer import Layer, layers
+from yolo_prune.errors import RequestError
+from yolo_prune.structure import PruningPlan
+from yolo_prune.structure.blocks import conv_blocks, conv_layers
+
+POSITIONS = 256  # of each image and layer; a few hundred images then give every layer far more rows than unknowns
+RIDGE = 1e-2  # of the variance of each input: 1e-3 to 1e-1 make no difference where images suffice
+MEMORY = 2**31  # bytes of covariances that are held at once, unless a single layer needs more
+SMALL = 1e-4  # scales of batch norms below it count as none; and a floor under the ridge, for inputs that never vary
+
+
+class InputMoments(Statistic):
+    """First and second moments of what a convolution reads under its kernel, at POSITIONS of its output.
+
+    Sums: "patch" (in * kernel), "patches" (in * kernel, in * kernel), "rows" ().
+    """
+
+    site = "pre"
+
+    def update(self, seen: Seen) -> None:
+        rows = _patches(seen.layer.conv, seen.inputs, seen.values.shape[-2:])
+        self.add("patch", rows.sum(0))
+        self.add("patches", rows.T @ rows)
+        self.add("rows", torch.tensor(float(len(rows))))
+
+    def covariance(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean (in * kernel) and covariance (in * kernel, in * kernel), float64, on the CPU."""
+        mean = self.sums["patch"].double().cpu() / self.sums["rows"].item()
+        return mean, self.sums["patches"].double().cpu() / self.sums["rows"].item() - torch.outer(mean, mean)
+
+
+class Reconstruction:
+    """One model, and what its layers read over some images: slims it by any plan, with the layers solved anew.
+
+    Memory is that of the covariances: all of them if they fit into MEMORY, which then serve every plan; otherwise as
+    many layers at a time as fit, measured again for every plan.
+
+    Args:
+        model: an Ultralytics model; not changed, and must not change.
+        images: batches as criteria take them, that may be iterated again.
+    """
+
+    def __init__(self, model: nn.Module, images: Iterable[torch.Tensor | dict[str, Any]]):
+        self.model, self.images = model, images
+        self._layers = layers(model)
+        self._parts = _parts({name: conv for name, conv in conv_layers(model).items() if _can_be_solved(conv)})
+        self._held: dict[str, InputMoments] | None = None
+
+    def apply(self, plan: PruningPlan) -> nn.Module:
+        """A copy of the model slimmed by the plan, in evaluation mode; what the plan leaves whole is not touched."""
+        slim = plan.apply(self.model).eval()
+        convs, blocks = conv_layers(slim), conv_blocks(slim)
+        for name, moments in self._moments():
+            layer, keep = self._layers[name], plan.layers[name]
+            if len(keep.in_) < layer.conv.in_channels:
+                mean, covariance = moments.covariance()
+                kept = _elements(layer.conv, keep.in_)
+                weight, bias = solved(layer, mean, covariance, kept, list(keep.out))
+                bn = blocks[name].bn if name in blocks else None
+                _write(
+                    convs[name], bn, layer.scale[list(keep.out)], weight, bias, mean[kept], covariance[kept][:, kept]
+                )
+        return slim
+
+    def _moments(self) -> Iterator[tuple[str, InputMoments]]:
+        if self._held is not None:
+            yield from self._held.items()
+            return
+        for part in self._parts:
+            statistics = collect(self.model, self.images, {name: [InputMoments] for name in part})
+            moments = {name: kinds[InputMoments] for name, kinds in statistics.items()}
+            if len(self._parts) == 1:
+                self._held = moments
+            yield from moments.items()
+
+
+def solved(
+    layer: Layer, mean: torch.Tensor, covariance: torch.Tensor, kept: torch.Tensor, out: list[int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The weights and bias by which a layer, batch norm folded, computes from some inputs what it did from all.
+
+    Args:
+        layer: of the original model.
+        mean: (in * kernel) of what it reads.
+        covariance: (in * kernel, in * kernel).
+        kept: (in * kernel), true for what it still reads.
+        out: the outputs that stay.
+
+    Returns:
+        Weights (outputs that stay, inputs that are kept) and bias (outputs that stay), float64.
+    """
+    weight = (layer.weight.flatten(1) * layer.scale.view(-1, 1))[out].double().cpu()
+    shift = layer.shift[out].double().cpu()
+    target = covariance[kept][:, ~kept] @ weight[:, ~kept].T
+    change = torch.cholesky_solve(target, _factor(covariance[kept][:, kept])).T
+    bias = shift + weight[:, ~kept] @ mean[~kept] - change @ mean[kept]
+    return weight[:, kept] + change, bias
+
+
+def _factor(covariance: torch.Tensor) -> torch.Tensor:
+    """The Cholesky factor of a covariance with a ridge on it.
+
+    Sums in single precision cannot tell what hardly varies beside its mean from what does not vary at all; then the
+    ridge is raised until it covers the rounding.
+    """
+    variance = covariance.diagonal().clamp_min(0)
+    floor = SMALL * variance.mean() + torch.finfo(torch.float32).tiny
+    for tenfold in range(8):
+        ridge = torch.diag(RIDGE * 10**tenfold * (variance + floor))
+        factor, failed = torch.linalg.cholesky_ex(covariance + ridge)
+        if not failed:
+            return factor
+    raise RequestError("reconstruct: the model computes no finite values on the calibration images")
+
+
+def _write(
+    conv: nn.Conv2d,
+    bn: nn.BatchNorm2d | None,
+    scale: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    mean: torch.Tensor,
+    covariance: torch.Tensor,
+) -> None:
+    """Give a convolution these weights and this bias; a batch norm gets the statistics of what it will see.
+
+    So training, which normalises by the batch, starts from the same function as evaluation.
+    """
+    with torch.no_grad():
+        if bn is None:
+            conv.weight.copy_(weight.view_as(conv.weight))
+            conv.bias.copy_(bias)
+            return
+        scale = scale.double().cpu()
+        scale = torch.where(scale.abs() > SMALL, scale, torch.ones_like(scale))
+        weight = weight / scale.unsqueeze(1)
+        conv.weight.copy_(weight.view_as(conv.weight))
+        variance = ((weight @ covariance) * weight).sum(1).clamp_min(0)
+        bn.running_mean.copy_(weight @ mean)
+        bn.running_var.copy_(variance)
+        bn.weight.copy_(scale * (variance + bn.eps).sqrt())
+        bn.bias.copy_(bias + scale * (weight @ mean))
+
+
+def _can_be_solved(conv: nn.Conv2d) -> bool:
+    """Whether what it reads can be made up for: not where each output reads one input."""
+    return conv.groups == 1
+
+
+def _parts(convs: dict[str, nn.Conv2d]) -> list[list[str]]:
+    """The layers in network order, cut where their covariances would exceed MEMORY."""
+    parts: list[list[str]] = [[]]
+    size = 0
+    for name, conv in convs.items():
+        needed = 4 * conv.weight[0].numel() ** 2
+        if parts[-1] and size + needed > MEMORY:
+            parts.append([])
+            size = 0
+        parts[-1].append(name)
+        size += needed
+    return parts
+
+
+def _elements(conv: nn.Conv2d, channels: Iterable[int]) -> torch.Tensor:
+    """Which of the (in * kernel) elements under the kernel belong to these channels."""
+    mask = torch.zeros(conv.in_channels, dtype=torch.bool)
+    mask[list(channels)] = True
+    return mask.repeat_interleave(conv.weight[0, 0].numel())
+
+
+def _patches(conv: nn.Conv2d, inputs: torch.Tensor, size: torch.Size) -> torch.Tensor:
+    """What lies under the kernel at the chosen positions of an output of that size: (samples * positions, in * kernel).
+
+    The positions are the same for every image, so that sums do not depend on how images come in batches.
+    """
+    height, width = size
+    if height * width <= POSITIONS:
+        chosen = torch.arange(height * width)
+    else:
+        chosen = torch.randperm(height * width, generator=torch.Generator().manual_seed(0))[:POSITIONS].sort().values
+    (kernel_y, kernel_x), (stride_y, stride_x), (dilation_y, dilation_x) = conv.kernel_size, conv.stride, conv.dilation
+    pad_y, pad_x = conv.padding
+    padded = F.pad(inputs, (pad_x, pad_x, pad_y, pad_y))
+    y = (chosen // width * stride_y).view(-1, 1, 1) + dilation_y * torch.arange(kernel_y).view(1, -1, 1)
+    x = (chosen % width * stride_x).view(-1, 1, 1) + dilation_x * torch.arange(kernel_x).view(1, 1, -1)
+    flat = (y * padded.shape[-1] + x).flatten().to(inputs.device)
+    under = padded.flatten(2)[:, :, flat].unflatten(2, (len(chosen), -1))  # (samples, in, positions, kernel)
+    return under.transpose(1, 2).flatten(2).flatten(0, 1)
