@@ -27,6 +27,7 @@ from yolo_prune.training import fine_tune
 
 CHECKPOINTS = {"bccd": "yolov8n-bccd", "coco-mini": "yolov8n"}
 SAMPLES = 64
+CAP = Limits(max_layer_ratio=0.5)
 BATCH = 16
 
 
@@ -86,7 +87,7 @@ class Bench:
 
     def removal(self, scores: Mapping[str, torch.Tensor], share: float, allocation: str) -> dict[str, list[int]]:
         target = {"macs": share * self.costs.full.macs}
-        return select(self.groups, scores, self.costs, target, allocation=allocation, limits=Limits())
+        return select(self.groups, scores, self.costs, target, allocation=allocation, cost_exponent=0, limits=CAP)
 
     def slim(self, removal: Mapping[str, list[int]]) -> nn.Module:
         return PruningPlan.full(self.yolo.model).without(self.groups, removal).apply(self.yolo.model)
@@ -101,7 +102,10 @@ class Bench:
 
     def fine_tuned(self, model: nn.Module, epochs: int, seed: int = 0) -> nn.Module:
         """The model (or that with new batch norms, if its loss is lower) after the tool's own fine-tuning."""
-        model, _ = recalibrated(model, self.calibration)
+        return self.trained(recalibrated(model, self.calibration)[0], epochs, seed)
+
+    def trained(self, model: nn.Module, epochs: int, seed: int = 0) -> nn.Module:
+        """The model after the tool's own fine-tuning."""
         arguments = {"imgsz": self.imgsz, "batch": BATCH, "seed": seed, "val": False, "verbose": False, "workers": 0}
         model.prune_info = {}
         with tempfile.TemporaryDirectory() as directory:

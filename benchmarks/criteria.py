@@ -21,9 +21,9 @@ from pathlib import Path
 
 os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would drown the table
 
-from benchmarks import baseline
 from benchmarks.bench import Bench, Results
 from benchmarks.environment import describe
+from benchmarks.peers import torch_pruning_l2
 
 SINGLE = (
     "expressiveness:zero", "expressiveness:mean", "expressiveness:deviation", "contribution:plain",
@@ -99,7 +99,7 @@ def measure(
         return
     start = time.perf_counter()
     if criterion == BASELINE:
-        model = baseline.pruned(bench.yolo.model, macs, bench.imgsz)
+        model = torch_pruning_l2(bench.yolo.model, macs, bench.imgsz, steps=1)
     else:
         model = bench.slim(bench.removal(bench.scored(criterion, seed if chance else 0), macs, allocation))
     if wanted:

@@ -110,11 +110,10 @@ def test_a_channel_that_another_one_repeats_is_made_up_for(models):
             tensor.data[1] = tensor.data[0]
     images = torch.rand(4, 3, 64, 64)
     plan = PruningPlan.full(model).without(find_groups(model), {"model.0.conv": [1]})
-    with torch.no_grad():
-        true = model(images)[0]
-        cut = (plan.apply(model)(images)[0] - true).abs().max()
-        rebuilt = (Reconstruction(model, [images]).apply(plan)(images)[0] - true).abs().max()
-    assert rebuilt < 0.05 * cut
+    _, true = _read(model, LAYER, [images])  # its only reader
+    _, cut = _read(plan.apply(model), LAYER, [images])
+    _, rebuilt = _read(Reconstruction(model, [images]).apply(plan), LAYER, [images])
+    assert (rebuilt - true).abs().max() < 0.02 * (cut - true).abs().max()
 
 
 def test_on_real_images_it_keeps_most_of_what_slimming_costs(yolov8n_bccd, bccd):

@@ -1,0 +1,159 @@
+"""The mAP that is left at any MACs: yolo-prune, torch-pruning, chance, and a narrower model, in the same run.
+
+    python -m benchmarks.quality [--out quality.json] [--plot quality.png] [--data coco-mini bccd]
+                                 [--macs 0.9 0.8 0.7 0.6 0.54 0.4] [--tune coco-mini:0.54 ...] [--arms yolo-prune ...]
+                                 [--seeds 0 1 2] [--imgsz 320] [--parts] [--show]
+
+Calibration images (256, or as many as there are) and fine-tuning images are those of the train split, alike for all
+arms; mAP50-95 is measured on val, by which nothing in the run is chosen. Batch norms of arms that do not reconstruct
+are re-estimated where that lowers the loss on training images. All arms are fine-tuned by the tool's recipe, for 6 epochs
+(coco-mini) or 8 (bccd). A seed draws the calibration images, random scores and the order of training. Resumable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would drown the table
+
+from torch import nn
+
+from benchmarks.bench import BATCH, Bench, Results
+from benchmarks.criteria import cell, found
+from benchmarks.environment import describe
+from benchmarks.peers import PEERS
+from yolo_prune.calibration import Calibration
+from yolo_prune.config import PruneConfig
+from yolo_prune.recalibration import recalibrated
+from yolo_prune.reconstruction import Reconstruction
+from yolo_prune.slimming import Slimmer
+
+EPOCHS = {"coco-mini": 6, "bccd": 8}
+SAMPLES = 256
+OURS = "yolo-prune"
+# Switched on one after the other, from what older tools do to the defaults.
+PARTS: dict[str, dict[str, Any]] = {
+    "l2, per-layer mean": {"criterion": "l2", "cost_exponent": 0.0, "steps": 1, "reconstruct": False},
+    "taylor": {"criterion": "taylor", "cost_exponent": 0.0, "steps": 1, "reconstruct": False},
+    "taylor per MAC": {"criterion": "taylor", "steps": 1, "reconstruct": False},
+    "and reconstruction": {"criterion": "taylor", "steps": 1},
+    "and four steps": {"criterion": "taylor"},
+    "and expressiveness (the defaults)": {},
+}
+ARMS: dict[str, dict[str, Any]] = {OURS: {}, "random": {"criterion": "random", "allocation": "uniform"}}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("quality.json"))
+    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--data", nargs="+", default=["coco-mini", "bccd"])
+    parser.add_argument("--macs", nargs="+", type=float, default=[0.9, 0.8, 0.7, 0.6, 0.54, 0.4])
+    parser.add_argument("--tune", nargs="*", help="data:macs that are fine-tuned; default: all")
+    parser.add_argument("--arms", nargs="+", default=None)
+    parser.add_argument("--parts", action="store_true", help="what each part adds, instead of the comparison")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--imgsz", type=int, default=320)
+    parser.add_argument("--show", action="store_true", help="only print and plot what the output file holds")
+    args = parser.parse_args()
+    print(describe())
+    results = Results(args.out)
+    arms = args.arms or [*(PARTS if args.parts else {**ARMS, **PEERS})]
+    cells = [(data, macs) for data in args.data for macs in args.macs]
+    tuned = cells if args.tune is None else [(d, float(m)) for d, m in (cell.split(":") for cell in args.tune)]
+    with tempfile.TemporaryDirectory() as directory:
+        for data in args.data if not args.show else ():
+            bench = Bench(data, Path(directory), args.imgsz)
+            if (base := f"{data}/{args.imgsz}/base/0") not in results:
+                results.put(base, bench.accuracy(bench.yolo.model))
+            for seed in args.seeds:
+                calibration = Calibration.draw(bench.dataset, SAMPLES, args.imgsz, BATCH, seed)
+                for macs in args.macs:
+                    for arm in arms:
+                        measure(results, bench, calibration, arm, macs, seed, (data, macs) in tuned)
+    print_table(results, arms, cells, args.imgsz)
+    if args.plot:
+        plot(results, arms, args.data, args.macs, args.imgsz, args.plot)
+
+
+def measure(
+    results: Results, bench: Bench, calibration: Calibration, arm: str, macs: float, seed: int, tune: bool
+) -> None:
+    """Put what is missing of one arm into the results."""
+    epochs = EPOCHS[bench.name]
+    untrained, trained = (f"{bench.name}/{bench.imgsz}/{macs}/{arm}/{stage}/{seed}"
+                          for stage in ("untrained", f"{epochs} epochs"))  # fmt: skip
+    if untrained in results and (not tune or trained in results):
+        return
+    start = time.perf_counter()
+    model = slimmed(bench, calibration, arm, macs, seed)
+    seconds = time.perf_counter() - start
+    if untrained not in results:
+        results.put(untrained, bench.accuracy(model))
+    if tune and trained not in results:
+        results.put(trained, bench.accuracy(bench.trained(model, epochs, seed)))
+    print(f"{seconds:5.0f} + {time.perf_counter() - start - seconds:4.0f} s {untrained} "
+          f"{results.figures[untrained]:.3f} {results.figures.get(trained)}", flush=True)  # fmt: skip
+
+
+def slimmed(bench: Bench, calibration: Calibration, arm: str, macs: float, seed: int) -> nn.Module:
+    """The arm's model before any training."""
+    model = bench.yolo.model
+    if arm in PEERS:
+        peer: Callable = PEERS[arm]
+        return recalibrated(peer(model, macs, bench.imgsz, calibration.scoring), calibration)[0]
+    options = dict({**ARMS, **PARTS}[arm])
+    reconstructs = options.pop("reconstruct", arm != "random")
+    config = PruneConfig(target_macs=f"{100 * macs:g}%", train_args={"seed": seed}, **options)
+    reconstruction = Reconstruction(model, calibration.scoring) if reconstructs else None
+    slimmer = Slimmer(model, config, bench.imgsz)
+    _, slim = slimmer.slim(model, 1.0, config.steps or 4, lambda _: calibration.scoring, reconstruction)
+    return slim if reconstructs else recalibrated(slim, calibration)[0]
+
+
+def print_table(results: Results, arms: list[str], cells: list[tuple[str, float]], imgsz: int) -> None:
+    """Untrained / fine-tuned, one row per arm."""
+    print("\n| | " + " | ".join(f"{data} {macs:.0%}" for data, macs in cells) + " |\n|---|" + "---|" * len(cells))
+    for arm in arms:
+        row = []
+        for data, macs in cells:
+            key = f"{data}/{imgsz}/{macs}/{arm}"
+            row.append(f"{cell(found(results, f'{key}/untrained'))} / "
+                       f"{cell(found(results, f'{key}/{EPOCHS[data]} epochs'))}")  # fmt: skip
+        print(f"| {arm} | " + " | ".join(row) + " |")
+
+
+def plot(results: Results, arms: list[str], datasets: list[str], shares: list[float], imgsz: int, path: Path) -> None:
+    """mAP over MACs kept, a row of panels for each dataset: untrained, fine-tuned."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(len(datasets), 2, figsize=(11, 4 * len(datasets)), squeeze=False, sharex=True)
+    for data, row in zip(datasets, axes, strict=True):
+        for stage, title, axis in zip(
+            ("untrained", f"{EPOCHS[data]} epochs"), ("untrained", "fine-tuned"), row, strict=True
+        ):
+            for arm in arms:
+                points = [(macs, found(results, f"{data}/{imgsz}/{macs}/{arm}/{stage}")) for macs in sorted(shares)]
+                points = [(100 * macs, sum(v) / len(v)) for macs, v in points if v]
+                if points:
+                    axis.plot(*zip(*points, strict=True), marker="o", label=arm)
+            base = results.figures.get(f"{data}/{imgsz}/base/0")
+            if base is not None:
+                axis.axhline(base, color="grey", linestyle=":", label="base")
+            axis.set(title=f"{data}, {stage}", xlabel="% of the MACs kept", ylabel="mAP50-95")
+    axes[0][0].legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()
