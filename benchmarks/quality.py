@@ -6,8 +6,8 @@
 
 Calibration images (256, or as many as there are) and fine-tuning images are those of the train split, alike for all
 arms; mAP50-95 is measured on val, by which nothing in the run is chosen. Batch norms of arms that do not reconstruct
-are re-estimated where that lowers the loss on training images. All arms are fine-tuned by the tool's recipe, for 6 epochs
-(coco-mini) or 8 (bccd). A seed draws the calibration images, random scores and the order of training. Resumable.
+are re-estimated where that lowers the loss on training images. All arms are fine-tuned by the tool's recipe, for 6
+epochs (coco-mini) or 8 (bccd). A seed draws the calibration images, random scores and the order of training. Resumable.
 """
 
 from __future__ import annotations
@@ -138,9 +138,7 @@ def plot(results: Results, arms: list[str], datasets: list[str], shares: list[fl
 
     figure, axes = plt.subplots(len(datasets), 2, figsize=(11, 4 * len(datasets)), squeeze=False, sharex=True)
     for data, row in zip(datasets, axes, strict=True):
-        for stage, title, axis in zip(
-            ("untrained", f"{EPOCHS[data]} epochs"), ("untrained", "fine-tuned"), row, strict=True
-        ):
+        for stage, axis in zip(("untrained", f"{EPOCHS[data]} epochs"), row, strict=True):
             for arm in arms:
                 points = [(macs, found(results, f"{data}/{imgsz}/{macs}/{arm}/{stage}")) for macs in sorted(shares)]
                 points = [(100 * macs, sum(v) / len(v)) for macs, v in points if v]
