@@ -25,15 +25,25 @@ from yolo_prune import YOLO
 
 SETTINGS: dict[str, dict] = {
     "the defaults": {},
-    "max-layer-ratio 0.75": {"max_layer_ratio": 0.75},
-    "cost-exponent 0.5": {"cost_exponent": 0.5},
-    "cost-exponent 1": {"cost_exponent": 1.0},
-    "normalize mean": {"normalize": "mean"},
-    "calibration representative": {"calibration": "representative"},
-    "allocation uniform": {"allocation": "uniform"},
-    "mosaic to half of the epochs": {"mosaic": 1.0},
+    "criterion taylor": {"criterion": "taylor"},
+    "criterion taylor*contribution": {"criterion": "taylor*contribution"},
     "criterion expressiveness": {"criterion": "expressiveness"},
     "criterion random": {"criterion": "random"},
+    "no reconstruction": {"reconstruct": False},
+    "one step": {"steps": 1},
+    "eight steps": {"steps": 8},
+    "64 images": {"samples": 64},
+    "calibration representative": {"calibration": "representative"},
+    "cost-exponent 0": {"cost_exponent": 0.0},
+    "cost-exponent 0.7": {"cost_exponent": 0.7},
+    "cost-exponent 1.5": {"cost_exponent": 1.5},
+    "max-layer-ratio 0.5": {"max_layer_ratio": 0.5},
+    "normalize mean": {"normalize": "mean"},
+    "allocation uniform": {"allocation": "uniform"},
+    "lr0 0.001": {"lr0": 0.001},
+    "lr0 0.0005": {"lr0": 0.0005},
+    "lr0 0.0001": {"lr0": 0.0001},
+    "mosaic to half of the epochs": {"mosaic": 1.0},
 }
 
 
