@@ -55,3 +55,15 @@ def test_representative_images_and_folders_calibrate(yolov8n_bccd, bccd, tmp_pat
 def test_scores_below_zero_are_not_divided_by_costs(yolov8n_bccd):
     with pytest.raises(RequestError, match="zscore is negative"):
         YOLO(yolov8n_bccd).prune(criterion="zscore(l2)", cost_exponent=1)
+
+
+def test_reconstruction_is_on_where_there_are_images_and_needs_some(yolov8n_bccd, bccd, tmp_path):
+    on = _planned(yolov8n_bccd, tmp_path / "a", data=bccd, criterion="l2", epochs=0)
+    off = _planned(yolov8n_bccd, tmp_path / "b", data=bccd, criterion="l2", reconstruct=False, steps=1)
+    without = _planned(yolov8n_bccd, tmp_path / "c", criterion="l2")
+    told = [result.summary["options"] for result in (on, off, without)]
+    assert [(options["reconstruct"], options["steps"]) for options in told] == [(True, 4), (False, 1), (False, 4)]
+    with pytest.raises(RequestError, match="reconstruct needs"):
+        _planned(yolov8n_bccd, tmp_path / "d", criterion="l2", reconstruct=True)
+    with pytest.raises(RequestError, match="reconstruct needs"):
+        YOLO("yolov8n.yaml").prune(data=bccd, reconstruct=True, out=tmp_path / "e")

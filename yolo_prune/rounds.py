@@ -141,7 +141,7 @@ class _Job:
         return bool(possible) if self.config.reconstruct is None else self.config.reconstruct
 
     def dry_run(self) -> PruneResult:
-        plan, _ = self._slim(self.base.model, 1.0, self.untrained)
+        plan, _ = self._slim(self.base.model, 1.0, self.rounds * self.steps, self.untrained)
         directory = self._directory()
         plan.save(directory / "plan.json")
         summary = self._summary()
@@ -202,7 +202,7 @@ class _Job:
         shares = [f"{self.slimmer.share(kind) ** progress:.1%} of the {NOUNS[kind]}" for kind in self.slimmer.target]
         LOGGER.info(f"\nyolo-prune: {title}: to {' and '.join(shares)}")
         untrained = self.untrained and number == 1
-        step, slim = self._slim(yolo.model, progress, untrained)
+        step, slim = self._slim(yolo.model, progress, self.steps, untrained)
         plan = plan.then(step)
         slim.prune_info = self._prune_info(plan)
         changed = False
@@ -235,13 +235,13 @@ class _Job:
         )
         return yolo, plan, stage
 
-    def _slim(self, model: nn.Module, progress: float, untrained: bool) -> tuple[PruningPlan, nn.Module]:
+    def _slim(self, model: nn.Module, progress: float, steps: int, untrained: bool) -> tuple[PruningPlan, nn.Module]:
         model.to(self.device)
         reconstruction = None
         if self.reconstructs:
             images = self.folder or self.calibration.scoring
             reconstruction = Reconstruction(model, _Shown(images, "reading what the layers read"))
-        return self.slimmer.slim(model, progress, self.steps, self._images, reconstruction, untrained=untrained)
+        return self.slimmer.slim(model, progress, steps, self._images, reconstruction, untrained=untrained)
 
     def _images(self, model: nn.Module) -> Batches:
         """The calibration images, with a progress bar."""
