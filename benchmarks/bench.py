@@ -101,12 +101,13 @@ class Bench:
         return evaluate(yolo, self.dataset, self.truth, self.imgsz, BATCH, None).map50_95
 
     def fine_tuned(self, model: nn.Module, epochs: int, seed: int = 0) -> nn.Module:
-        """The model (or that with new batch norms, if its loss is lower) after the tool's own fine-tuning."""
-        return self.trained(recalibrated(model, self.calibration)[0], epochs, seed)
+        """The model (or that with new batch norms, if its loss is lower) after a fine-tuning at a rate for cut models."""
+        return self.trained(recalibrated(model, self.calibration)[0], epochs, seed, lr0=1e-3)
 
-    def trained(self, model: nn.Module, epochs: int, seed: int = 0) -> nn.Module:
+    def trained(self, model: nn.Module, epochs: int, seed: int = 0, **train_args: Any) -> nn.Module:
         """The model after the tool's own fine-tuning."""
         arguments = {"imgsz": self.imgsz, "batch": BATCH, "seed": seed, "val": False, "verbose": False, "workers": 0}
+        arguments |= train_args
         model.prune_info = {}
         with tempfile.TemporaryDirectory() as directory:
             path = fine_tune(self.yolo.around(model), self.dataset.yaml, epochs, Path(directory, "run"), arguments)
