@@ -101,7 +101,7 @@ class Bench:
         return evaluate(yolo, self.dataset, self.truth, self.imgsz, BATCH, None).map50_95
 
     def fine_tuned(self, model: nn.Module, epochs: int, seed: int = 0) -> nn.Module:
-        """The model (or that with new batch norms, if its loss is lower) after a fine-tuning at a rate for cut models."""
+        """The model (or that with new batch norms, if its loss is lower) fine-tuned at a rate for cut models."""
         return self.trained(recalibrated(model, self.calibration)[0], epochs, seed, lr0=1e-3)
 
     def trained(self, model: nn.Module, epochs: int, seed: int = 0, **train_args: Any) -> nn.Module:

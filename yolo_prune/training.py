@@ -86,8 +86,8 @@ def recipe(epochs: int, train_args: dict[str, Any]) -> dict[str, Any]:
 
     Ultralytics' defaults are made for long training: its automatic optimizer ignores lr0, three epochs of warm-up
     start the biases at a rate of 0.1, and a nominal batch of 64 accumulates gradients. A reconstructed model is near
-    where it should end: 0.001, which suits one that was only cut, undoes much of that where images are few. Mosaic costs more than it gives
-    in a few epochs; in longer rounds it is off in the second half.
+    where it should end: 0.001, which suits one that was only cut, undoes much of that where images are few. Mosaic
+    costs more than it gives in a few epochs; in longer rounds it is off in the second half.
     """
     batch = train_args.get("batch", 16)
     ours = {
