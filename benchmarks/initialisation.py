@@ -35,7 +35,7 @@ ARMS: dict[str, dict] = {
 
 
 def measure(arm: str, seed: int, epochs: int, imgsz: int, directory: Path) -> float:
-    options = {"target_macs": "54%", **ARMS[arm]}
+    options = {"target_macs": "54%", "samples": 64, "cost_exponent": 0.0, "max_layer_ratio": 0.5, **ARMS[arm]}
     arguments = recipe(
         epochs, {"batch": BATCH, "imgsz": imgsz, "seed": seed, "val": False, "verbose": False, "workers": 0}
     )
