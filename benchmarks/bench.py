@@ -28,6 +28,7 @@ from yolo_prune.training import fine_tune
 CHECKPOINTS = {"bccd": "yolov8n-bccd", "coco-mini": "yolov8n"}
 SAMPLES = 64
 CAP = Limits(max_layer_ratio=0.5)
+RATE = 1e-3  # of learning: that of all figures but those of quality.py
 BATCH = 16
 
 
@@ -102,7 +103,7 @@ class Bench:
 
     def fine_tuned(self, model: nn.Module, epochs: int, seed: int = 0) -> nn.Module:
         """The model (or that with new batch norms, if its loss is lower) fine-tuned at a rate for cut models."""
-        return self.trained(recalibrated(model, self.calibration)[0], epochs, seed, lr0=1e-3)
+        return self.trained(recalibrated(model, self.calibration)[0], epochs, seed, lr0=RATE)
 
     def trained(self, model: nn.Module, epochs: int, seed: int = 0, **train_args: Any) -> nn.Module:
         """The model after the tool's own fine-tuning."""

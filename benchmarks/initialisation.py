@@ -17,7 +17,7 @@ from pathlib import Path
 
 os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would drown the table
 
-from benchmarks.bench import BATCH, Results
+from benchmarks.bench import BATCH, RATE, Results
 from benchmarks.data import prepare
 from benchmarks.environment import describe
 from yolo_prune import YOLO
@@ -37,7 +37,8 @@ ARMS: dict[str, dict] = {
 def measure(arm: str, seed: int, epochs: int, imgsz: int, directory: Path) -> float:
     options = {"target_macs": "54%", "samples": 64, "cost_exponent": 0.0, "max_layer_ratio": 0.5, **ARMS[arm]}
     arguments = recipe(
-        epochs, {"batch": BATCH, "imgsz": imgsz, "seed": seed, "val": False, "verbose": False, "workers": 0}
+        epochs,
+        {"batch": BATCH, "imgsz": imgsz, "seed": seed, "val": False, "verbose": False, "workers": 0, "lr0": RATE},
     )
     result = YOLO("yolov8n.yaml").prune(
         data=prepare("bccd", directory), rounds=1, export="", out=directory / f"{arm} {seed}", **options, **arguments

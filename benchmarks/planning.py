@@ -9,7 +9,6 @@ Each model is built from its yaml (random weights) and planned to 54 % of its MA
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ STAGES = ("groups", "scoring", "selection", "slicing")
 
 def measure(model: str) -> None:
     """Plan one model and print its seconds and peak memory as JSON."""
+    from benchmarks.environment import peak_memory_mb
     from yolo_prune import YOLO
 
     yolo = YOLO(model)
@@ -34,7 +34,7 @@ def measure(model: str) -> None:
         end = time.perf_counter()
     seconds = {**result.summary["seconds"], "slicing": end - planned}
     figures = {stage: seconds[stage] for stage in STAGES}
-    figures |= {"all": end - start, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}
+    figures |= {"all": end - start, "peak_mb": peak_memory_mb()}
     print(json.dumps(figures))
 
 

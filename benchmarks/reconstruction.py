@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -25,12 +24,12 @@ import torch
 from torch import nn
 
 from benchmarks.bench import BATCH, Bench
-from benchmarks.environment import describe
+from benchmarks.environment import describe, peak_memory_mb
 from yolo_prune import YOLO, criteria
 from yolo_prune.calibration import Calibration, Noise
 from yolo_prune.criteria.layer import layers
 from yolo_prune.recalibration import recalibrated
-from yolo_prune.reconstruction import Reconstruction, _factor, _patches, _write
+from yolo_prune.reconstruction import Reconstruction, _factor, _patches, _positions, _write
 from yolo_prune.select import select
 from yolo_prune.structure import CostModel, PruningPlan, find_groups
 from yolo_prune.structure.blocks import conv_blocks, conv_layers
@@ -97,14 +96,14 @@ def sequential(model: nn.Module, plan: PruningPlan, batches: list[torch.Tensor])
             ends[1].register_forward_hook(lambda _m, _a, out, seen=seen: seen.update(now=out.clone())),
             convs[name].register_forward_hook(lambda _m, args, _o, seen=seen: seen.update(read=args[0].clone())),
         ]
-        rows = size = mean = products = error = cross = 0
+        rows = mean = products = error = cross = 0
         with torch.no_grad():
             for batch in batches:
                 model(batch), slim(batch)
                 size = seen["now"].shape[-2:]
                 read = _patches(known.conv, seen["read"], size)
                 short = seen["wanted"][:, list(plan.layers[name].out)] - seen["now"]
-                short = _patches(nn.Conv2d(short.shape[1], 1, 1), short, size)
+                short = short.flatten(2)[:, :, _positions(size)].transpose(1, 2).flatten(0, 1)
                 rows, mean, error = rows + len(read), mean + read.sum(0).double(), error + short.sum(0).double()
                 products, cross = products + (read.T @ read).double(), cross + (read.T @ short).double()
         for handle in handles:
@@ -144,14 +143,14 @@ def cost_of(yaml: str, samples: int, imgsz: int) -> tuple[str, str, str]:
         PruningPlan.full(model).without(groups, select(groups, scores, costs, {"macs": share * costs.full.macs}))
         for share in (0.54, 0.7)
     ]
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory_mb()
     reconstruction = Reconstruction(model, images)
     seconds = []
     for plan in plans:
         start = time.perf_counter()
         reconstruction.apply(plan)
         seconds.append(f"{time.perf_counter() - start:.1f}")
-    return *seconds, f"{(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024:.0f}"
+    return *seconds, f"{peak_memory_mb() - before:.0f}"
 
 
 if __name__ == "__main__":

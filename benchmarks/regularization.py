@@ -19,7 +19,7 @@ os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its repo
 
 import torch
 
-from benchmarks.bench import BATCH, Bench, Results
+from benchmarks.bench import BATCH, RATE, Bench, Results
 from benchmarks.environment import describe
 from yolo_prune import YOLO
 from yolo_prune.regularization import Regularizer, Request
@@ -39,7 +39,15 @@ def gini(values: torch.Tensor) -> float:
 
 def measure(directory: Path, penalty: str, epochs: int) -> dict[str, float]:
     bench = Bench("bccd", directory)
-    arguments = {"imgsz": bench.imgsz, "batch": BATCH, "seed": 0, "val": False, "verbose": False, "workers": 0}
+    arguments = {
+        "imgsz": bench.imgsz,
+        "batch": BATCH,
+        "seed": 0,
+        "val": False,
+        "verbose": False,
+        "workers": 0,
+        "lr0": RATE,
+    }
     regularizer = None if penalty == "none" else Regularizer(Request.parse(penalty), bench.calibration.scoring)
     path = fine_tune(bench.yolo, bench.dataset.yaml, epochs, directory / penalty.replace(":", "-"), arguments,
                      regularizer=regularizer)  # fmt: skip

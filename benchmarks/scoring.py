@@ -16,14 +16,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from ultralytics.cfg import get_cfg
 
-from benchmarks.environment import describe
+from benchmarks.environment import describe, peak_memory_mb
 from yolo_prune import YOLO, criteria
 from yolo_prune.structure import find_groups
 
@@ -78,9 +77,7 @@ def peak_memory(model_name: str, imgsz: int, batch: int, samples: int, criterion
         forward(model, images)
     else:
         criteria.score(model, images, criterion, groups=groups)
-    # Of this program alone: getrusage would count the memory that the parent had when it started this process.
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    print(int(status.split("VmHWM:")[1].split()[0]) / 1e3)
+    print(peak_memory_mb())
 
 
 def main() -> None:

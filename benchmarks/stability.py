@@ -21,12 +21,12 @@ os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its repo
 import torch
 from scipy.stats import kendalltau, spearmanr
 
-from benchmarks.bench import BATCH, Bench
+from benchmarks.bench import BATCH, RATE, Bench
 from benchmarks.environment import describe
 from yolo_prune import YOLO, criteria
 from yolo_prune.calibration import Calibration, Noise, images_of
 from yolo_prune.recalibration import reestimate_batch_norms
-from yolo_prune.training import fine_tune, initialised, recipe
+from yolo_prune.training import fine_tune, initialised
 
 CRITERIA = ("expressiveness:zero", "expressiveness:mean", "expressiveness:deviation", "contribution:centred", "taylor")
 Scores = Mapping[str, Mapping[str, torch.Tensor]]  # by criterion and group
@@ -84,7 +84,7 @@ def before_and_after_training(wanted: Sequence[criteria.Criterion], directory: P
     bench = Bench("bccd", directory, imgsz=160)
     fresh = initialised(bench.yolo.model, bench.dataset.info, 0)
     before = reestimate_batch_norms(fresh, images_of(bench.images))
-    arguments = recipe(20, {"imgsz": 160, "batch": BATCH, "seed": 0, "val": False, "verbose": False, "workers": 0})
+    arguments = {"imgsz": 160, "batch": BATCH, "seed": 0, "val": False, "verbose": False, "workers": 0, "lr0": RATE}
     yolo = bench.yolo.around(fresh)
     path = fine_tune(yolo, bench.dataset.yaml, 20, directory / "trained", arguments)
     models = (before, YOLO(path).model.float())

@@ -8,7 +8,7 @@ Every convolution computes W x of what it reads under its kernel, x. Without som
 with W_g the weights on what is gone and C the covariance of x in the original model; the means go into the bias. C does
 not depend on the plan: it is measured once, in one pass over the images, and solves every layer under every plan. All
 layers are solved on the original's inputs. To solve them one after the other on the inputs that the slimmed model gives
-them takes a pass for each layer and was no better when measured (benchmarks/reconstruction.py).
+them takes a pass for each layer, for little (benchmarks/reconstruction.py).
 """
 
 from __future__ import annotations
@@ -44,12 +44,13 @@ class InputMoments(Statistic):
         rows = _patches(seen.layer.conv, seen.inputs, seen.values.shape[-2:])
         self.add("patch", rows.sum(0))
         self.add("patches", rows.T @ rows)
-        self.add("rows", torch.tensor(float(len(rows))))
+        self.add("rows", torch.tensor(len(rows), dtype=torch.float64, device=rows.device))
 
     def covariance(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean (in * kernel) and covariance (in * kernel, in * kernel), float64, on the CPU."""
-        mean = self.sums["patch"].double().cpu() / self.sums["rows"].item()
-        return mean, self.sums["patches"].double().cpu() / self.sums["rows"].item() - torch.outer(mean, mean)
+        rows, patch, patches = (self.sums[name].double().cpu() for name in ("rows", "patch", "patches"))
+        mean = patch / rows
+        return mean, patches / rows - torch.outer(mean, mean)
 
 
 class Reconstruction:
@@ -191,16 +192,17 @@ def _elements(conv: nn.Conv2d, channels: Iterable[int]) -> torch.Tensor:
     return mask.repeat_interleave(conv.weight[0, 0].numel())
 
 
-def _patches(conv: nn.Conv2d, inputs: torch.Tensor, size: torch.Size) -> torch.Tensor:
-    """What lies under the kernel at the chosen positions of an output of that size: (samples * positions, in * kernel).
+def _positions(size: torch.Size) -> torch.Tensor:
+    """At most POSITIONS of a map of that size, numbered along its rows.
 
-    The positions are the same for every image, so that sums do not depend on how images come in batches.
+    The same for every image, so that sums do not depend on how images come in batches.
     """
-    height, width = size
-    if height * width <= POSITIONS:
-        chosen = torch.arange(height * width)
-    else:
-        chosen = torch.randperm(height * width, generator=torch.Generator().manual_seed(0))[:POSITIONS].sort().values
+    return torch.randperm(size.numel(), generator=torch.Generator().manual_seed(0))[:POSITIONS].sort().values
+
+
+def _patches(conv: nn.Conv2d, inputs: torch.Tensor, size: torch.Size) -> torch.Tensor:
+    """What lies under the kernel at the positions of an output of that size: (samples * positions, in * kernel)."""
+    chosen, width = _positions(size), size[1]
     (kernel_y, kernel_x), (stride_y, stride_x), (dilation_y, dilation_x) = conv.kernel_size, conv.stride, conv.dilation
     pad_y, pad_x = conv.padding
     padded = F.pad(inputs, (pad_x, pad_x, pad_y, pad_y))

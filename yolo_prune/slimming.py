@@ -46,7 +46,7 @@ class Slimmer:
     def __init__(self, original: nn.Module, config: PruneConfig, imgsz: int):
         self.config, self.imgsz = config, imgsz
         self.seconds: dict[str, float] = {}
-        with self.timed("groups"):
+        with self._timed("groups"):
             groups = find_groups(original)
         self._sizes = {group.name: group.size for group in groups}
         protected = _protected(config.protect, [m.layer for group in groups for m in group.producers])
@@ -79,22 +79,22 @@ class Slimmer:
         Returns:
             The plan, and the model slimmed by it.
         """
-        start = CostModel.of(model, self.imgsz).full
+        costs = CostModel.of(model, self.imgsz)
+        start = costs.full._asdict()
         goal = {kind: self.share(kind) ** progress * getattr(self.base, kind) for kind in self.target}
         plan, slim = PruningPlan.full(model), model
         for step in range(1, steps + 1):
-            with self.timed("groups"):
+            with self._timed("groups"):
                 groups = find_groups(slim)
-            with self.timed("scoring"):
+            with self._timed("scoring"):
                 scores = self._scores(slim, groups, images, untrained)
-            costs = CostModel.of(slim, self.imgsz)
-            with self.timed("selection"):
-                removed = self._select(groups, scores, costs, _on_the_way(start._asdict(), goal, step / steps))
+            with self._timed("selection"):
+                removed = self._select(groups, scores, costs, _on_the_way(start, goal, step / steps))
             plan = plan.then(PruningPlan.full(slim).without(groups, removed))
-            with self.timed("slimming"):
+            with self._timed("slimming"):
                 slim = reconstruction.apply(plan) if reconstruction else plan.apply(model)
-        final = CostModel.of(slim, self.imgsz).full
-        cost = {"base": self.base.to_dict(), "final": final.to_dict()}
+            costs = CostModel.of(slim, self.imgsz)
+        cost = {"base": self.base.to_dict(), "final": costs.full.to_dict()}
         return replace(plan, target=self.config.asked_target, cost=cost), slim
 
     def share(self, kind: str) -> float:
@@ -130,7 +130,7 @@ class Slimmer:
         )
 
     @contextmanager
-    def timed(self, what: str) -> Iterator[None]:
+    def _timed(self, what: str) -> Iterator[None]:
         """Add the time that the block takes to `seconds`."""
         start = time.perf_counter()
         yield
