@@ -113,7 +113,7 @@ def slimmed(bench: Bench, calibration: Calibration, arm: str, macs: float, seed:
     config = PruneConfig(target_macs=f"{100 * macs:g}%", train_args={"seed": seed}, **options)
     reconstruction = Reconstruction(model, calibration.scoring) if reconstructs else None
     slimmer = Slimmer(model, config, bench.imgsz)
-    _, slim = slimmer.slim(model, 1.0, config.steps or 4, lambda _: calibration.scoring, reconstruction)
+    _, slim, _ = slimmer.slim(model, 1.0, config.steps or 4, lambda _: calibration.scoring, reconstruction)
     return slim if reconstructs else recalibrated(slim, calibration)[0]
 
 

@@ -67,3 +67,33 @@ def test_reconstruction_is_on_where_there_are_images_and_needs_some(yolov8n_bccd
         _planned(yolov8n_bccd, tmp_path / "d", criterion="l2", reconstruct=True)
     with pytest.raises(RequestError, match="reconstruct needs"):
         YOLO("yolov8n.yaml").prune(data=bccd, reconstruct=True, out=tmp_path / "e")
+
+
+@pytest.mark.slow
+def test_fine_tuning_can_learn_from_the_model_as_it_was(yolov8n_bccd, bccd, tmp_path):
+    result = YOLO(yolov8n_bccd).prune(
+        data=bccd, distill=True, rounds=1, epochs=1, imgsz=96, batch=8, samples=8, steps=1, workers=0, export="",
+        out=tmp_path / "out",
+    )  # fmt: skip
+    header, first = (tmp_path / "out" / "round1" / "results.csv").read_text().splitlines()[:2]
+    losses = dict(zip(header.split(","), first.split(","), strict=True))
+    assert float(losses["train/dis_loss"]) > 0
+    teacher = YOLO(tmp_path / "out" / "weights" / "base.pt").model
+    assert sum(p.numel() for p in teacher.parameters()) == result.summary["base"]["params"]
+    assert sum(p.numel() for p in result.model.model.parameters()) == result.summary["final"]["params"]
+    with pytest.raises(RequestError, match="distill needs a trained model"):
+        YOLO("yolov8n.yaml").prune(data=bccd, distill=True, out=tmp_path / "untrained")
+
+
+@pytest.mark.slow
+def test_a_search_judges_by_map_on_training_images(yolov8n_bccd, bccd, tmp_path):
+    options = {"data": bccd, "criterion": "taylor", "target_macs": "85%", "steps": 1, "epochs": 0}
+    plain = _planned(yolov8n_bccd, tmp_path / "a", **options)
+    found = _planned(yolov8n_bccd, tmp_path / "b", **options, search=3)
+    assert found.summary["final"]["search"]["tries"] == 3
+    assert found.summary["final"]["search"]["best"] >= found.summary["final"]["search"]["start"] > 0
+    better = found.summary["final"]["search"]["best"] > found.summary["final"]["search"]["start"]
+    assert (found.plan.layers != plain.plan.layers) == better
+    assert 0.84 <= found.summary["final"]["macs"] / found.summary["base"]["macs"] <= 0.85
+    with pytest.raises(RequestError, match="has none yet"):
+        YOLO("yolov8n.yaml").prune(data=bccd, search="1m", out=tmp_path / "untrained")

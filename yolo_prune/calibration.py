@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,16 @@ class TrainingImages:
     batch: int
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        loader = DataLoader(Subset(self.source, self.indices), self.batch, collate_fn=self.source.collate_fn)
-        for batch in loader:
+        for batch in self.loader():
             batch["img"] = batch["img"].float() / 255
             yield batch
 
     def __len__(self) -> int:
         return -(-len(self.indices) // self.batch)
+
+    def loader(self) -> DataLoader:
+        """The batches as Ultralytics' validators take them, images in bytes."""
+        return DataLoader(Subset(self.source, self.indices), self.batch, collate_fn=self.source.collate_fn)
 
     @property
     def images(self) -> Iterator[torch.Tensor]:
@@ -77,6 +80,11 @@ class Calibration:
         judging, rest = order[:held], order[held:] or order
         parts = (rest[:samples], rest[-512:], judging, rest[:CANDIDATES])
         return cls(*(TrainingImages(source, indices, min(batch, BATCH)) for indices in parts))
+
+    @property
+    def all_scored(self) -> TrainingImages:
+        """The images to score on and those to judge on."""
+        return replace(self.scoring, indices=[*self.scoring.indices, *self.judging.indices])
 
     def representative(self, model: nn.Module, samples: int, seed: int) -> TrainingImages:
         """The candidates nearest to the centres of `samples` clusters (k-means) of the model's pooled features."""

@@ -16,6 +16,7 @@ from yolo_prune import criteria
 from yolo_prune.criteria.expression import Expression, has_negative_scores
 from yolo_prune.errors import RequestError
 from yolo_prune.regularization import Request
+from yolo_prune.search import Budget
 from yolo_prune.select import Limits
 from yolo_prune.structure.cost import Cost
 
@@ -86,10 +87,15 @@ class PruneConfig:
             at least once in each.
         reconstruct: whether the layers that read less than before are solved anew, by least squares on the calibration
             images, to compute what they did; None: where there are such images.
+        search: how long to try other numbers of channels per layer, judged by mAP on the calibration images: a time for
+            all rounds together, "10m", or a number of plans to try, which gives the same plan on any machine; None: no
+            search.
         rounds: rounds of scoring, slimming and fine-tuning, in geometric steps from the base to the target; None: 4,
             and 1 without training or for a model that was never trained.
         epochs: of fine-tuning after each round; 0 prunes without training; None: 10 where there is data to train on,
             and 100 for a model that was never trained.
+        distill: whether fine-tuning also learns from the model as it was before the first round (Ultralytics'
+            distill_model; another teacher: pass that argument on).
         regularize: a penalty and its strength for pruning-aware training, "contribution:1", "bn-scale:0.01" or
             "group-norm:0.01": the model is trained with it for `epochs` before the first round, and in all rounds but
             the last; None: no such training.
@@ -117,8 +123,10 @@ class PruneConfig:
     samples: int = 256
     steps: int | None = None
     reconstruct: bool | None = None
+    search: str | int | None = None
     rounds: int | None = None
     epochs: int | None = None
+    distill: bool = False
     regularize: str | None = None
     allocation: str = "global"
     normalize: str | None = None
@@ -168,6 +176,9 @@ class PruneConfig:
                 raise RequestError(f"{_option(name)} is {value!r}; it must be a whole number of at least {least}")
         if not _is_number(self.max_layer_ratio) or not 0 < self.max_layer_ratio < 1:
             raise RequestError(f"max-layer-ratio is {self.max_layer_ratio!r}; it must lie between 0 and 1")
+        for name, allowed in (("reconstruct", (None, True, False)), ("distill", (True, False))):
+            if not any(getattr(self, name) is value for value in allowed):
+                raise RequestError(f"{_option(name)} is {getattr(self, name)!r}; it must be True or False")
         for name in self.export:
             if name not in EXPORT_FORMATS:
                 raise RequestError(f"export format {name!r} is not supported; there are: {', '.join(EXPORT_FORMATS)}")
@@ -187,12 +198,17 @@ class PruneConfig:
             raise RequestError("regularize needs training, and epochs is 0")
         if self.regularization is not None and len(str(self.train_args.get("device") or "").split(",")) > 1:
             raise RequestError("regularize works on one device; Ultralytics trains on several in processes of its own")
+        if self.distill and self.epochs == 0:
+            raise RequestError("distill needs training, and epochs is 0")
+        if self.distill and self.train_args.get("distill_model"):
+            raise RequestError("distill takes the model itself as the teacher; leave it out to give a distill_model")
         if self.needs_labels and self.calibration not in LABELLED:
             raise RequestError(
                 f"criterion {self.criterion!r} looks at gradients of the loss and needs labelled images; "
                 f"calibration {self.calibration!r} has no labels"
             )
         self.targets  # noqa: B018  (parsed, and so checked)
+        self.budget  # noqa: B018
         try:
             get_cfg(overrides=dict(self.train_args))
         except (TypeError, ValueError, SyntaxError) as error:
@@ -222,6 +238,11 @@ class PruneConfig:
         return None if self.regularize is None else Request.parse(self.regularize)
 
     @property
+    def budget(self) -> Budget | None:
+        """What `search` asks for."""
+        return None if self.search is None else Budget.parse(self.search)
+
+    @property
     def needs_activations(self) -> bool:
         """Whether scoring looks at images at all, or noise."""
         return any(term.criterion.needs for term in criteria.terms(self.expression))
@@ -233,8 +254,8 @@ class PruneConfig:
 
     @property
     def needs_dataset(self) -> bool:
-        """Whether scoring looks at images of a dataset."""
-        return self.calibration in LABELLED and self.needs_activations
+        """Whether scoring or search looks at images of a dataset."""
+        return self.search is not None or (self.calibration in LABELLED and self.needs_activations)
 
     @property
     def seed(self) -> int:

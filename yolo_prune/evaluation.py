@@ -6,11 +6,13 @@ import contextlib
 import copy
 import io
 import json
+import logging
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,11 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import nn
+from torch.utils.data import DataLoader
 from ultralytics.models.yolo.detect import DetectionValidator
-from ultralytics.utils import ops
+from ultralytics.utils import LOGGER, ops
 
+from yolo_prune.calibration import TrainingImages
 from yolo_prune.dataset import Dataset
 from yolo_prune.errors import RequestError
 
@@ -179,6 +183,38 @@ def evaluate(yolo, dataset: Dataset, truth: GroundTruth, imgsz: int, batch: int,
     return Accuracy(
         float(metrics.box.map), float(metrics.box.map50), *truth.average_precision(validators[0].detections)
     )
+
+
+class _ChosenImagesValidator(DetectionValidator):
+    """Ultralytics' validator on images that were chosen before."""
+
+    def __init__(self, *args: Any, images: TrainingImages, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._images = images
+
+    def get_dataloader(self, dataset_path: str, batch_size: int) -> DataLoader:
+        return self._images.loader()
+
+
+def map_on(yolo, dataset: Dataset, images: TrainingImages, imgsz: int, device: Any) -> float:
+    """mAP50-95 on some training images, by Ultralytics' validator, which prints nothing."""
+    level = LOGGER.level
+    LOGGER.setLevel(logging.WARNING)
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            metrics = yolo.val(
+                validator=partial(_ChosenImagesValidator, images=images),
+                data=dataset.yaml,
+                imgsz=imgsz,
+                batch=images.batch,
+                device=device,
+                plots=False,
+                verbose=False,
+                project=directory,
+            )
+    finally:
+        LOGGER.setLevel(level)
+    return float(metrics.box.map)
 
 
 def latency_ms(model: nn.Module, imgsz: int, channels: int = 3, seconds: float = 3.0) -> float:

@@ -23,7 +23,7 @@ from yolo_prune.calibration import Calibration, FolderImages, Noise, TrainingIma
 from yolo_prune.config import CALIBRATIONS, PruneConfig
 from yolo_prune.dataset import Dataset, resolve
 from yolo_prune.errors import RequestError
-from yolo_prune.evaluation import GroundTruth, evaluate, example_images, latency_ms
+from yolo_prune.evaluation import GroundTruth, evaluate, example_images, latency_ms, map_on
 from yolo_prune.export import export
 from yolo_prune.files import whole
 from yolo_prune.model import YOLO
@@ -32,7 +32,8 @@ from yolo_prune.reconstruction import Reconstruction
 from yolo_prune.regularization import Regularizer
 from yolo_prune.reporting.report import write_report
 from yolo_prune.reporting.summary import Stage, Summary
-from yolo_prune.slimming import Batches, Slimmer
+from yolo_prune.search import Budget
+from yolo_prune.slimming import Batches, Slimmed, Slimmer
 from yolo_prune.structure import Cost, PruningPlan
 from yolo_prune.structure.blocks import conv_layers, require_supported
 from yolo_prune.structure.cost import NOUNS
@@ -77,6 +78,29 @@ class _Shown:
         yield from TQDM(self.batches, desc=self.title, total=len(self.batches))
 
 
+@dataclass
+class _Judge:
+    """What slimmed models are worth in a search, with a progress bar: mAP50-95 on the calibration images."""
+
+    yolo: YOLO
+    dataset: Dataset
+    images: TrainingImages
+    imgsz: int
+    device: Any
+    total: int | None
+    best: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.bar = TQDM(total=self.total)
+
+    def __call__(self, model: nn.Module) -> float:
+        value = map_on(self.yolo.around(copy.deepcopy(model)), self.dataset, self.images, self.imgsz, self.device)
+        self.best = max(self.best, value)
+        self.bar.set_description(f"search: best mAP50-95 on {len(self.images.indices)} training images {self.best:.3f}")
+        self.bar.update()
+        return value
+
+
 class _Job:
     """One run: the request, resolved, and the state that the rounds share."""
 
@@ -112,10 +136,16 @@ class _Job:
         self.reconstructs = self._reconstructs()
         if self.untrained and config.regularization:
             raise RequestError("regularize trains before the first slimming; a model from a yaml is slimmed untrained")
+        if self.untrained and config.search is not None:
+            raise RequestError("search judges by mAP, and a model from a yaml has none yet")
+        if self.untrained and config.distill:
+            raise RequestError("distill needs a trained model to learn from; a model from a yaml knows nothing yet")
         self.epochs = config.epochs
         if self.epochs is None:
             default = DEFAULT_CFG_DICT["epochs"] if self.untrained else DEFAULT_EPOCHS
             self.epochs = default if self.dataset and not self.dataset.fallback else 0
+        if config.distill and not self.epochs:
+            raise RequestError("distill needs a dataset to train on; give its yaml with --data")
         if config.regularization and not self.epochs:
             raise RequestError("regularize needs a dataset to train on; give its yaml with --data")
         self.rounds = config.rounds or (DEFAULT_ROUNDS if self.epochs and not self.untrained else 1)
@@ -141,12 +171,12 @@ class _Job:
         return bool(possible) if self.config.reconstruct is None else self.config.reconstruct
 
     def dry_run(self) -> PruneResult:
-        plan, _ = self._slim(self.base.model, 1.0, self.rounds * self.steps, self.untrained)
+        plan, _, found = self._slim(self.base.model, 1.0, self.rounds * self.steps, self.untrained)
         directory = self._directory()
         plan.save(directory / "plan.json")
         summary = self._summary()
         summary.base = Stage.of(self.slimmer.base)
-        summary.final = Stage.of(Cost(**plan.cost["final"]))
+        summary.final = replace(Stage.of(Cost(**plan.cost["final"])), search=found and found.to_dict())
         summary.write(directory / "summary.json")
         return PruneResult(self.base, plan, summary.to_dict(), directory)
 
@@ -158,6 +188,10 @@ class _Job:
         summary.base.checkpoint = self.base.ckpt_path
         weights = directory / "weights"
         weights.mkdir()
+        if self.config.distill:  # Ultralytics takes the teacher from a file
+            self.teacher = weights / "base.pt"
+            with whole(self.teacher) as temporary:
+                self.base.save(temporary)
 
         yolo, plan = self.base, PruningPlan.full(self.base.model)
         if self.config.regularization:
@@ -202,7 +236,7 @@ class _Job:
         shares = [f"{self.slimmer.share(kind) ** progress:.1%} of the {NOUNS[kind]}" for kind in self.slimmer.target]
         LOGGER.info(f"\nyolo-prune: {title}: to {' and '.join(shares)}")
         untrained = self.untrained and number == 1
-        step, slim = self._slim(yolo.model, progress, self.steps, untrained)
+        step, slim, found = self._slim(yolo.model, progress, self.steps, untrained)
         plan = plan.then(step)
         slim.prune_info = self._prune_info(plan)
         changed = False
@@ -215,6 +249,8 @@ class _Job:
             before = self._accuracy(yolo, f"{title}, before training")
             LOGGER.info(f"yolo-prune: {title}: fine-tuning for {self.epochs} epochs")
             args = {"imgsz": self.imgsz, **self.config.train_args}
+            if self.config.distill:
+                args["distill_model"] = str(self.teacher)
             # The last round is not regularised: nothing is removed after it.
             regularizer = self._regularizer() if self.config.regularization and number < self.rounds else None
             checkpoint = fine_tune(
@@ -232,16 +268,28 @@ class _Job:
             checkpoint=str(checkpoint),
             map50_95_before_training=(before.map50_95 if before else None) if self.epochs else stage.map50_95,
             batch_norms_reestimated=changed,
+            search=found and found.to_dict(),
         )
         return yolo, plan, stage
 
-    def _slim(self, model: nn.Module, progress: float, steps: int, untrained: bool) -> tuple[PruningPlan, nn.Module]:
+    def _slim(self, model: nn.Module, progress: float, steps: int, untrained: bool) -> Slimmed:
         model.to(self.device)
         reconstruction = None
         if self.reconstructs:
             images = self.folder or self.calibration.scoring
             reconstruction = Reconstruction(model, _Shown(images, "reading what the layers read"))
-        return self.slimmer.slim(model, progress, steps, self._images, reconstruction, untrained=untrained)
+        judge, budget = None, self.config.budget
+        if budget is not None:
+            budget = budget.part(1 if self.config.dry_run else self.rounds)
+            judge = self._judge(budget)
+        return self.slimmer.slim(
+            model, progress, steps, self._images, reconstruction, untrained=untrained, judge=judge, budget=budget
+        )
+
+    def _judge(self, budget: Budget) -> _Judge:
+        device = self.config.train_args.get("device")
+        total = budget.tries and budget.tries + 1
+        return _Judge(self.base, self.dataset, self.calibration.all_scored, self.imgsz, device, total)
 
     def _images(self, model: nn.Module) -> Batches:
         """The calibration images, with a progress bar."""

@@ -39,7 +39,7 @@ class Limits:
 
 
 @dataclass
-class _Tie:
+class Tie:
     """Groups that keep equally many channels, and what the next step would remove from each."""
 
     groups: list[ChannelGroup]
@@ -102,7 +102,7 @@ def select(
     require_reachable(groups, costs, target, base=base, original=original, limits=limits)
 
     def chosen(weights: Mapping[str, float]) -> tuple[dict[str, list[int]], Cost]:
-        ties = _ties(groups, scores, original or {}, limits)
+        ties = find_ties(groups, scores, original or {}, limits)
         return _descend(ties, costs, target, base, weights, allocation, cost_exponent, limits.round_to)
 
     if len(target) == 1 or allocation == "uniform" or not cost_exponent:
@@ -122,7 +122,7 @@ def select(
 
 
 def _descend(
-    ties: list[_Tie],
+    ties: list[Tie],
     costs: CostModel,
     target: Mapping[str, float],
     base: Cost,
@@ -137,7 +137,7 @@ def _descend(
     """
     widths = {name: layer.full for name, layer in costs.layers.items()}
 
-    def priority(tie: _Tie) -> float:
+    def priority(tie: Tie) -> float:
         if allocation == "uniform":
             return 1 - tie.keeps[1] / tie.original
         gone = tie.size - tie.kept
@@ -182,7 +182,7 @@ def _descend(
         if not fits(saved):
             too_coarse.append(i)
             continue
-        widths.update(_narrowed(tie, widths))
+        widths.update(narrowed(tie, widths))
         left -= saved
         tie.keeps.pop(0)
         if tie.step:
@@ -209,8 +209,8 @@ def require_reachable(
     base = base or costs.full
     widths = {name: layer.full for name, layer in costs.layers.items()}
     unscored = {group.name: torch.zeros(group.size) for group in groups}
-    for tie in _ties(groups, unscored, original or {}, limits):
-        widths.update(_narrowed(tie, widths, to=tie.keeps[-1]))
+    for tie in find_ties(groups, unscored, original or {}, limits):
+        widths.update(narrowed(tie, widths, to=tie.keeps[-1]))
     least = costs.total(widths)
     for kind, goal in target.items():
         if getattr(least, kind) > goal:
@@ -221,12 +221,12 @@ def require_reachable(
             )
 
 
-def _ties(
+def find_ties(
     groups: Sequence[ChannelGroup],
     scores: Mapping[str, torch.Tensor],
     original: Mapping[str, int],
     limits: Limits,
-) -> list[_Tie]:
+) -> list[Tie]:
     by_number: dict[int, list[ChannelGroup]] = defaultdict(list)
     for group in groups:
         by_number[group.tie].append(group)
@@ -240,7 +240,7 @@ def _ties(
         whole = original.get(members[0].name, size)
         protected = any(member.layer in limits.protected for group in members for member in group.producers)
         keeps = [size] if protected else _allowed(size, whole, limits)
-        tie = _Tie(members, orders, paired, whole, keeps)
+        tie = Tie(members, orders, paired, whole, keeps)
         for group in members:
             for member in group.members:
                 out, in_ = tie.per_unit.get(member.layer, Width(0, 0))
@@ -257,7 +257,7 @@ def _allowed(size: int, original: int, limits: Limits) -> list[int]:
     return [size, *range((size - 1) // step * step, least - 1, -step)]
 
 
-def _narrowed(tie: _Tie, widths: Mapping[str, Width], to: int | None = None) -> dict[str, Width]:
+def narrowed(tie: Tie, widths: Mapping[str, Width], to: int | None = None) -> dict[str, Width]:
     """The widths of the layers that the tie touches, after its next step (or at `to` units)."""
     units = tie.kept - (tie.keeps[1] if to is None else to)
     return {
@@ -266,9 +266,9 @@ def _narrowed(tie: _Tie, widths: Mapping[str, Width], to: int | None = None) -> 
     }
 
 
-def _saving(tie: _Tie, costs: CostModel, widths: Mapping[str, Width]) -> Cost:
+def _saving(tie: Tie, costs: CostModel, widths: Mapping[str, Width]) -> Cost:
     """What the tie's next step saves at the present widths."""
-    return costs.total(widths, tie.per_unit) - costs.total(_narrowed(tie, widths), tie.per_unit)
+    return costs.total(widths, tie.per_unit) - costs.total(narrowed(tie, widths), tie.per_unit)
 
 
 def _percent(value: float, base: Cost, kind: str) -> str:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -23,10 +23,19 @@ from yolo_prune.config import PruneConfig
 from yolo_prune.errors import RequestError
 from yolo_prune.recalibration import reestimate_batch_norms
 from yolo_prune.reconstruction import Reconstruction
+from yolo_prune.search import Budget, Found, refine
 from yolo_prune.select import require_reachable, select
 from yolo_prune.structure import ChannelGroup, CostModel, PruningPlan, find_groups
 
 Batches = Iterable[torch.Tensor | dict[str, Any]]
+
+
+class Slimmed(NamedTuple):
+    """A plan, the model slimmed by it, and what a search for it found."""
+
+    plan: PruningPlan
+    model: nn.Module
+    found: Found | None
 
 
 class Slimmer:
@@ -35,7 +44,7 @@ class Slimmer:
     Attributes:
         base: the original's cost.
         target: what was asked for, absolute, by kind of cost.
-        seconds: what was spent on finding groups, scoring, selection and reconstruction.
+        seconds: what was spent on finding groups, scoring, selection, reconstruction and search.
 
     Args:
         original: the model that shares and limits are relative to.
@@ -65,7 +74,9 @@ class Slimmer:
         reconstruction: Reconstruction | None = None,
         *,
         untrained: bool = False,
-    ) -> tuple[PruningPlan, nn.Module]:
+        judge: Callable[[nn.Module], float] | None = None,
+        budget: Budget | None = None,
+    ) -> Slimmed:
         """Slim a model, on the way from the original to the target.
 
         Args:
@@ -75,27 +86,55 @@ class Slimmer:
             images: gives what a model is scored on.
             reconstruction: of the model; None: channels are only cut away.
             untrained: whether the model was never trained, so that its batch norms normalise nothing yet.
-
-        Returns:
-            The plan, and the model slimmed by it.
+            judge: what a slimmed model is worth, the higher the better; None: the scores decide alone.
+            budget: of the search for a better plan; given with a judge.
         """
-        costs = CostModel.of(model, self.imgsz)
+        whole = PruningPlan.full(model)
+        costs = left = CostModel.of(model, self.imgsz)
         start = costs.full._asdict()
         goal = {kind: self.share(kind) ** progress * getattr(self.base, kind) for kind in self.target}
-        plan, slim = PruningPlan.full(model), model
+        plan, slim = whole, model
+
+        def applied(plan: PruningPlan) -> nn.Module:
+            return reconstruction.apply(plan) if reconstruction else plan.apply(model)
+
+        with self._timed("groups"):
+            groups = now = find_groups(model)
+        order = _Order(groups)
         for step in range(1, steps + 1):
-            with self._timed("groups"):
-                groups = find_groups(slim)
             with self._timed("scoring"):
-                scores = self._scores(slim, groups, images, untrained)
+                scores = self._scores(slim, now, images, untrained)
             with self._timed("selection"):
-                removed = self._select(groups, scores, costs, _on_the_way(start, goal, step / steps))
-            plan = plan.then(PruningPlan.full(slim).without(groups, removed))
+                removed = self._select(now, scores, left, _on_the_way(start, goal, step / steps))
+            order.add(scores, removed)
+            plan = plan.then(PruningPlan.full(slim).without(now, removed))
             with self._timed("slimming"):
-                slim = reconstruction.apply(plan) if reconstruction else plan.apply(model)
-            costs = CostModel.of(slim, self.imgsz)
-        cost = {"base": self.base.to_dict(), "final": costs.full.to_dict()}
-        return replace(plan, target=self.config.asked_target, cost=cost), slim
+                slim = applied(plan)
+            left = CostModel.of(slim, self.imgsz)
+            if step < steps:
+                with self._timed("groups"):
+                    now = find_groups(slim)
+        found = None
+        if judge is not None and budget is not None:
+            with self._timed("search"):
+                found = refine(
+                    groups,
+                    order.ranks(),
+                    order.gone,
+                    costs,
+                    goal,
+                    lambda removed: judge(applied(whole.without(groups, removed))),
+                    budget,
+                    base=self.base,
+                    original=self._sizes,
+                    limits=self._limits,
+                    seed=self.config.seed,
+                )
+                plan = whole.without(groups, found.removed)
+                slim = applied(plan)
+            left = CostModel.of(slim, self.imgsz)
+        cost = {"base": self.base.to_dict(), "final": left.full.to_dict()}
+        return Slimmed(replace(plan, target=self.config.asked_target, cost=cost), slim, found)
 
     def share(self, kind: str) -> float:
         """The share of the original's cost that the target leaves."""
@@ -135,6 +174,31 @@ class Slimmer:
         start = time.perf_counter()
         yield
         self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - start
+
+
+class _Order:
+    """In which order the units of every group go, over steps that each number what the step before left.
+
+    Attributes:
+        gone: per group the units that went, the first first.
+    """
+
+    def __init__(self, groups: Iterable[ChannelGroup]):
+        self.gone: dict[str, list[int]] = {group.name: [] for group in groups}
+        self._staying = {group.name: list(range(group.size)) for group in groups}
+        self._next = dict(self._staying)
+
+    def add(self, scores: Mapping[str, torch.Tensor], removed: Mapping[str, list[int]]) -> None:
+        for name, staying in self._staying.items():
+            order = torch.sort(scores[name], stable=True).indices.tolist()
+            going = {*removed.get(name, ())}
+            self.gone[name] += [staying[unit] for unit in order if unit in going]
+            self._next[name] = [staying[unit] for unit in order if unit not in going]
+            self._staying[name] = sorted(self._next[name])
+
+    def ranks(self) -> dict[str, torch.Tensor]:
+        """Per group the place of every unit in the order; those that stay follow, by the last scores."""
+        return {name: torch.tensor([*gone, *self._next[name]]).argsort().double() for name, gone in self.gone.items()}
 
 
 def _on_the_way(start: Mapping[str, float], goal: Mapping[str, float], progress: float) -> dict[str, float]:

@@ -31,6 +31,7 @@ class Stage:
     latency_ms: float | None = None
     checkpoint: str | None = None
     batch_norms_reestimated: bool | None = None
+    search: dict[str, Any] | None = None  # mAP on training images: "start", "best", after so many "tries"
 
     @classmethod
     def of(cls, cost: Cost, accuracy: Accuracy | None = None) -> Stage:
