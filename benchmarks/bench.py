@@ -44,6 +44,7 @@ class Bench:
     directory: Path
     imgsz: int = 320
     seed: int = 0
+    data_yaml: Path | None = None  # instead of the catalogue's
     _scores: dict[int, dict[str, dict[str, torch.Tensor]]] = field(default_factory=dict)
 
     @cached_property
@@ -52,7 +53,8 @@ class Bench:
 
     @cached_property
     def dataset(self) -> Dataset:
-        return resolve(str(prepare(self.name, self.directory)), None, len(self.yolo.model.names))
+        path = self.data_yaml or prepare(self.name, self.directory)
+        return resolve(str(path), None, len(self.yolo.model.names))
 
     @cached_property
     def truth(self) -> GroundTruth:

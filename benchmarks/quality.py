@@ -46,7 +46,10 @@ PARTS: dict[str, dict[str, Any]] = {
     "and four steps": {"criterion": "taylor"},
     "and expressiveness (the defaults)": {},
 }
-ARMS: dict[str, dict[str, Any]] = {OURS: {}, "random": {"criterion": "random", "allocation": "uniform"}}
+ARMS: dict[str, dict[str, Any]] = {
+    OURS: {},
+    "random": {"criterion": "random", "allocation": "uniform", "reconstruct": False},
+}
 
 
 def main() -> None:
@@ -108,9 +111,14 @@ def slimmed(bench: Bench, calibration: Calibration, arm: str, macs: float, seed:
     if arm in PEERS:
         peer: Callable = PEERS[arm]
         return recalibrated(peer(model, macs, bench.imgsz, calibration.scoring), calibration)[0]
-    options = dict({**ARMS, **PARTS}[arm])
-    reconstructs = options.pop("reconstruct", arm != "random")
-    config = PruneConfig(target_macs=f"{100 * macs:g}%", train_args={"seed": seed}, **options)
+    return slimmed_by({**ARMS, **PARTS}[arm], bench, calibration, f"{100 * macs:g}%", seed)
+
+
+def slimmed_by(options: dict[str, Any], bench: Bench, calibration: Calibration, target: str, seed: int) -> nn.Module:
+    """The model slimmed as the command does in one round, by these options."""
+    model = bench.yolo.model
+    config = PruneConfig(target_macs=target, train_args={"seed": seed}, **options)
+    reconstructs = config.reconstruct is not False
     reconstruction = Reconstruction(model, calibration.scoring) if reconstructs else None
     slimmer = Slimmer(model, config, bench.imgsz)
     _, slim, _ = slimmer.slim(model, 1.0, config.steps or 4, lambda _: calibration.scoring, reconstruction)
