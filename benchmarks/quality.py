@@ -13,6 +13,7 @@ epochs (coco-mini) or 8 (bccd). A seed draws the calibration images, random scor
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import tempfile
 import time
@@ -30,6 +31,7 @@ from benchmarks.environment import describe
 from benchmarks.peers import PEERS
 from yolo_prune.calibration import Calibration
 from yolo_prune.config import PruneConfig
+from yolo_prune.evaluation import map_on
 from yolo_prune.recalibration import recalibrated
 from yolo_prune.reconstruction import Reconstruction
 from yolo_prune.slimming import Slimmer
@@ -45,6 +47,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "and reconstruction": {"criterion": "taylor", "steps": 1},
     "and four steps": {"criterion": "taylor"},
     "and expressiveness (the defaults)": {},
+    "and a search of 60 plans": {"search": 60},
 }
 ARMS: dict[str, dict[str, Any]] = {
     OURS: {},
@@ -120,8 +123,19 @@ def slimmed_by(options: dict[str, Any], bench: Bench, calibration: Calibration, 
     config = PruneConfig(target_macs=target, train_args={"seed": seed}, **options)
     reconstructs = config.reconstruct is not False
     reconstruction = Reconstruction(model, calibration.scoring) if reconstructs else None
-    slimmer = Slimmer(model, config, bench.imgsz)
-    _, slim, _ = slimmer.slim(model, 1.0, config.steps or 4, lambda _: calibration.scoring, reconstruction)
+
+    def judge(slim: nn.Module) -> float:
+        return map_on(bench.yolo.around(copy.deepcopy(slim)), bench.dataset, calibration.all_scored, bench.imgsz, None)
+
+    _, slim, _ = Slimmer(model, config, bench.imgsz).slim(
+        model,
+        1.0,
+        config.steps or 4,
+        lambda _: calibration.scoring,
+        reconstruction,
+        judge=judge if config.budget else None,
+        budget=config.budget,
+    )
     return slim if reconstructs else recalibrated(slim, calibration)[0]
 
 
