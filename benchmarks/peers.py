@@ -15,8 +15,8 @@ import torch
 import torch_pruning as tp
 from torch import nn
 
+from benchmarks.traceable import traceable
 from yolo_prune.loss import loss_of_each
-from yolo_prune.structure.blocks import traceable
 
 BISECTIONS = 12
 STEPS = 16  # of torch-pruning's example

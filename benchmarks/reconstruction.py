@@ -32,7 +32,7 @@ from yolo_prune.recalibration import recalibrated
 from yolo_prune.reconstruction import Reconstruction, _factor, _patches, _positions, _write
 from yolo_prune.select import select
 from yolo_prune.structure import CostModel, PruningPlan, find_groups
-from yolo_prune.structure.blocks import conv_blocks, conv_layers
+from yolo_prune.structure.blocks import conv_blocks, weight_layers
 
 
 def main() -> None:
@@ -85,10 +85,10 @@ def compare(bench: Bench, shares: Iterable[float], samples: int, and_sequential:
 def sequential(model: nn.Module, plan: PruningPlan, batches: list[torch.Tensor]) -> nn.Module:
     """The model slimmed by the plan, each layer solved on what the layers before it, solved already, give it."""
     model, slim = model.eval(), plan.apply(model).eval()
-    convs, blocks, original = conv_layers(slim), conv_blocks(slim), conv_blocks(model)
+    convs, blocks, original = weight_layers(slim), conv_blocks(slim), conv_blocks(model)
     for name in _in_order(model, batches[0][:1]):
         known = layers(slim)[name]
-        ends = [found[name].bn if name in found else conv_layers(net)[name]
+        ends = [found[name].bn if name in found else weight_layers(net)[name]
                 for net, found in ((model, original), (slim, blocks))]  # fmt: skip
         seen: dict[str, torch.Tensor] = {}
         handles = [
@@ -122,7 +122,7 @@ def _in_order(model: nn.Module, image: torch.Tensor) -> list[str]:
     """The convolutions that have a shift of their own, in the order in which they run."""
     order: list[str] = []
     found = {
-        name: conv for name, conv in conv_layers(model).items() if name in conv_blocks(model) or conv.bias is not None
+        name: conv for name, conv in weight_layers(model).items() if name in conv_blocks(model) or conv.bias is not None
     }
     handles = [conv.register_forward_hook(lambda *_, name=name: order.append(name)) for name, conv in found.items()]
     with torch.no_grad():

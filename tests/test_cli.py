@@ -50,7 +50,6 @@ def bad_requests(tmp_path):
         ("give a checkpoint", ("--model", where / "model.onnx")),
         ("yolo99n.yaml", ("--model", "yolo99n.yaml")),
         ("segment", ("--model", "yolov8n-seg.yaml", "--dry-run", "--calibration", "noise")),
-        ("C3k2", ("--model", "yolo11n.yaml", "--dry-run", "--calibration", "noise")),
         ("'magnitude' is not known", (*good, "--criterion", "magnitude")),
         ("target-macs", (*good, "--target-macs", "0%")),
         ("target-macs", (*good, "--target-macs", "120%")),

@@ -61,6 +61,8 @@ def _raw_maps(model: nn.Module, images: torch.Tensor) -> dict[str, Any]:
 
 
 def _take(value: Any, i: int) -> Any:
+    if isinstance(value, dict):
+        return {key: _take(inner, i) for key, inner in value.items()}
     return [_take(v, i) for v in value] if isinstance(value, (list, tuple)) else value[i : i + 1]
 
 

@@ -24,7 +24,7 @@ from yolo_prune.criteria import Seen, Statistic, collect
 from yolo_prune.criteria.layer import Layer, layers
 from yolo_prune.errors import RequestError
 from yolo_prune.structure import PruningPlan
-from yolo_prune.structure.blocks import conv_blocks, conv_layers
+from yolo_prune.structure.blocks import Weighted, conv_blocks, is_plain, weight_layers, write_reading_weight
 
 POSITIONS = 256  # of each image and layer; a few hundred images then give every layer far more rows than unknowns
 RIDGE = 1e-2  # of the variance of each input: 1e-3 to 1e-1 make no difference where images suffice
@@ -41,7 +41,8 @@ class InputMoments(Statistic):
     site = "pre"
 
     def update(self, seen: Seen) -> None:
-        rows = _patches(seen.layer.conv, seen.inputs, seen.values.shape[-2:])
+        size = seen.layer.outputs(seen.values).shape[-2:]
+        rows = _patches(seen.layer.geometry, seen.inputs, size)
         self.add("patch", rows.sum(0))
         self.add("patches", rows.T @ rows)
         self.add("rows", torch.tensor(len(rows), dtype=torch.float64, device=rows.device))
@@ -67,22 +68,22 @@ class Reconstruction:
     def __init__(self, model: nn.Module, images: Iterable[torch.Tensor | dict[str, Any]]):
         self.model, self.images = model, images
         self._layers = layers(model)
-        self._parts = _parts({name: conv for name, conv in conv_layers(model).items() if _can_be_solved(conv)})
+        self._parts = _parts({name: layer for name, layer in self._layers.items() if _can_be_solved(layer)})
         self._held: dict[str, InputMoments] | None = None
 
     def apply(self, plan: PruningPlan) -> nn.Module:
         """A copy of the model slimmed by the plan, in evaluation mode; what the plan leaves whole is not touched."""
         slim = plan.apply(self.model).eval()
-        convs, blocks = conv_layers(slim), conv_blocks(slim)
+        slimmed, blocks = weight_layers(slim), conv_blocks(slim)
         for name, moments in self._moments():
             layer, keep = self._layers[name], plan.layers[name]
-            if len(keep.in_) < layer.conv.in_channels:
+            if len(keep.in_) < layer.reading.shape[1]:
                 mean, covariance = moments.covariance()
-                kept = _elements(layer.conv, keep.in_)
+                kept = _elements(layer.reading, keep.in_)
                 weight, bias = solved(layer, mean, covariance, kept, list(keep.out))
                 bn = blocks[name].bn if name in blocks else None
                 _write(
-                    convs[name], bn, layer.scale[list(keep.out)], weight, bias, mean[kept], covariance[kept][:, kept]
+                    slimmed[name], bn, layer.scale[list(keep.out)], weight, bias, mean[kept], covariance[kept][:, kept]
                 )
         return slim
 
@@ -113,8 +114,9 @@ def solved(
     Returns:
         Weights (outputs that stay, inputs that are kept) and bias (outputs that stay), float64.
     """
-    weight = (layer.weight.flatten(1) * layer.scale.view(-1, 1))[out].double().cpu()
-    shift = layer.shift[out].double().cpu()
+    values = len(layer.reading) // len(layer.scale)  # that the layer makes of a position for each of its outputs
+    weight = layer.reading.unflatten(0, (-1, values))[out].flatten(0, 1).flatten(1).double().cpu()
+    shift = layer.shift[out].repeat_interleave(values).double().cpu()
     target = covariance[kept][:, ~kept] @ weight[:, ~kept].T
     change = torch.cholesky_solve(target, _factor(covariance[kept][:, kept])).T
     bias = shift + weight[:, ~kept] @ mean[~kept] - change @ mean[kept]
@@ -138,7 +140,7 @@ def _factor(covariance: torch.Tensor) -> torch.Tensor:
 
 
 def _write(
-    conv: nn.Conv2d,
+    conv: Weighted,
     bn: nn.BatchNorm2d | None,
     scale: torch.Tensor,
     weight: torch.Tensor,
@@ -152,8 +154,7 @@ def _write(
     """
     with torch.no_grad():
         if bn is None:
-            conv.weight.copy_(weight.view_as(conv.weight))
-            conv.bias.copy_(bias)
+            write_reading_weight(conv, weight, bias)
             return
         scale = scale.double().cpu()
         scale = torch.where(scale.abs() > SMALL, scale, torch.ones_like(scale))
@@ -166,17 +167,17 @@ def _write(
         bn.bias.copy_(bias + scale * (weight @ mean))
 
 
-def _can_be_solved(conv: nn.Conv2d) -> bool:
+def _can_be_solved(layer: Layer) -> bool:
     """Whether what it reads can be made up for: not where each output reads one input."""
-    return conv.groups == 1
+    return layer.geometry.groups == 1 and is_plain(layer.conv)
 
 
-def _parts(convs: dict[str, nn.Conv2d]) -> list[list[str]]:
+def _parts(found: dict[str, Layer]) -> list[list[str]]:
     """The layers in network order, cut where their covariances would exceed MEMORY."""
     parts: list[list[str]] = [[]]
     size = 0
-    for name, conv in convs.items():
-        needed = 4 * conv.weight[0].numel() ** 2
+    for name, layer in found.items():
+        needed = 4 * layer.reading[0].numel() ** 2
         if parts[-1] and size + needed > MEMORY:
             parts.append([])
             size = 0
@@ -185,11 +186,11 @@ def _parts(convs: dict[str, nn.Conv2d]) -> list[list[str]]:
     return parts
 
 
-def _elements(conv: nn.Conv2d, channels: Iterable[int]) -> torch.Tensor:
+def _elements(reading: torch.Tensor, channels: Iterable[int]) -> torch.Tensor:
     """Which of the (in * kernel) elements under the kernel belong to these channels."""
-    mask = torch.zeros(conv.in_channels, dtype=torch.bool)
+    mask = torch.zeros(reading.shape[1], dtype=torch.bool)
     mask[list(channels)] = True
-    return mask.repeat_interleave(conv.weight[0, 0].numel())
+    return mask.repeat_interleave(reading[0, 0].numel())
 
 
 def _positions(size: torch.Size) -> torch.Tensor:

@@ -18,7 +18,7 @@ from yolo_prune import criteria
 from yolo_prune.criteria.contribution import Contributions
 from yolo_prune.criteria.layer import layers
 from yolo_prune.errors import RequestError
-from yolo_prune.structure.blocks import conv_blocks
+from yolo_prune.structure.blocks import conv_blocks, making_weight, reading_weight
 from yolo_prune.structure.groups import ChannelGroup, find_groups
 
 WARM_UP = 0.2  # of the training: over it the strength rises from 0, so that the optimizer's moments settle first
@@ -98,7 +98,8 @@ class Contribution(Penalty):
         for name in self.read:
             covariance, variance = collected[name][Contributions].variation()
             self.patches[name] = covariance.float()
-            self.scale[name] = (known[name].scale.square() / variance.float().clamp_min(SMALL)).where(variance > 0, 0)
+            scale = known[name].scale.repeat_interleave(len(variance) // len(known[name].scale))
+            self.scale[name] = (scale.square() / variance.float().clamp_min(SMALL)).where(variance > 0, 0)
         with torch.no_grad():
             self.means = {name: self._contributions(model, name).mean().clamp_min(SMALL) for name in self.read}
 
@@ -110,7 +111,7 @@ class Contribution(Penalty):
         return torch.stack(penalties).sum()
 
     def _contributions(self, model: nn.Module, name: str) -> torch.Tensor:
-        weight = model.get_submodule(name).weight.float().flatten(2)
+        weight = reading_weight(model.get_submodule(name)).float().flatten(2)
         parts = torch.einsum("oik,ikl,oil->oi", weight, self.patches[name], weight).clamp_min(0)
         return (parts * self.scale[name].unsqueeze(1) + SMALL).sqrt().mean(0)
 
@@ -158,7 +159,7 @@ def _unit_norms(group: ChannelGroup, model: nn.Module) -> torch.Tensor:
     """Norm of all convolution weights that go with each unit of a group: (units)."""
     squares = 0
     for member in group.members:
-        weight = model.get_submodule(member.layer).weight
+        weight = making_weight(model.get_submodule(member.layer))
         per_channel = weight.square().sum((1, 2, 3) if member.side == "out" else (0, 2, 3))
         squares = squares + per_channel[torch.tensor(member.channels, device=weight.device)].sum(1)
     return (squares + SMALL).sqrt()

@@ -35,9 +35,10 @@ from yolo_prune.reporting.summary import Stage, Summary
 from yolo_prune.search import Budget
 from yolo_prune.slimming import Batches, Slimmed, Slimmer
 from yolo_prune.structure import Cost, PruningPlan
-from yolo_prune.structure.blocks import conv_layers, require_supported
+from yolo_prune.structure.blocks import input_channels, require_supported
 from yolo_prune.structure.cost import NOUNS
-from yolo_prune.training import fine_tune, initialised, is_untrained
+from yolo_prune.structure.groups import foreign_blocks
+from yolo_prune.training import TRAINERS, fine_tune, initialised, is_untrained
 
 DEFAULT_ROUNDS = 4
 DEFAULT_EPOCHS = 10
@@ -110,6 +111,11 @@ class _Job:
         self = cls()
         self.config = config
         require_supported(yolo.model, f"model {yolo.model_name}")
+        if yolo.task not in TRAINERS:
+            known = ", ".join(TRAINERS)
+            raise RequestError(
+                f"model {yolo.model_name}: its task is {yolo.task!r}; yolo-prune slims models for: {known}"
+            )
         config.require_new_out()
         self.untrained = is_untrained(yolo)
         self.device = _device(config)
@@ -121,7 +127,7 @@ class _Job:
         stride = int(max(module.stride))
         asked = config.train_args.get("imgsz") or yolo.overrides.get("imgsz") or DEFAULT_CFG_DICT["imgsz"]
         self.imgsz = check_imgsz(asked, stride=stride, max_dim=1)
-        self.channels = next(iter(conv_layers(module).values())).in_channels
+        self.channels = input_channels(module)
 
         self.slimmer = Slimmer(module, config, self.imgsz)
 
@@ -331,7 +337,10 @@ class _Job:
         )
 
     def _notes(self) -> list[str]:
-        notes = []
+        notes = [
+            f"{path} ({kind}) does more with channels than can be followed: what it reads and makes is kept whole"
+            for path, kind in foreign_blocks(self.base.model).items()
+        ]
         if self.dataset and not self.dataset.evidence:
             notes.append(
                 f"the mAP on {self.dataset.yaml} is no evidence: "

@@ -113,3 +113,16 @@ def test_an_unknown_criterion_is_refused_with_the_nearest_name(models):
 def test_a_criterion_on_activations_needs_images(models, images):
     with pytest.raises(ValueError, match="needs images"):
         criteria.score(models("yolov8n.yaml"), images, "expressiveness")
+
+
+@pytest.mark.parametrize("yaml", ["yolov6n.yaml", "yolov9t.yaml", "yolov10n.yaml", "yolo11n.yaml", "yolo12n.yaml",
+                                  "yolo26n.yaml"])  # fmt: skip
+def test_other_families_are_scored(models, yaml):
+    """Transposed and depthwise convolutions, halves that are read, a second head behind a detach."""
+    model = models(yaml)
+    groups = find_groups(model)
+    every = [criteria.get(name) for name in ("expressiveness", "contribution", "taylor", "hessian", "bn-scale", "l1")]
+    for name, scores in criteria.score_terms(model, labelled(2), every, groups=groups).items():
+        assert {group: len(s) for group, s in scores.items()} == {g.name: g.size for g in groups}
+        assert all(torch.isfinite(s).all() and (s >= 0).all() for s in scores.values()), name
+        assert sum(bool(s.max() > s.min()) for s in scores.values()) > len(groups) / 2, name

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import random
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,18 +27,39 @@ def random_removal(groups: list[ChannelGroup], seed: int, most: float = 0.8) -> 
 def masked(model: nn.Module, plan: PruningPlan) -> nn.Module:
     """The full-size model with the channels that the plan removes held at zero, written without the plan's code."""
     model = copy.deepcopy(model)
-    for name, keep in plan.layers.items():
-        if name.endswith(".conv") and "dfl" not in name:
-            norm = model.get_submodule(name.removesuffix("conv") + "bn")
-            gone = [c for c in range(norm.num_features) if c not in set(keep.out)]
-            with torch.no_grad():
+    modules = dict(model.named_modules())
+    with torch.no_grad():
+        for name, keep in plan.layers.items():
+            layer, norm = modules[name], modules.get(name.removesuffix("conv") + "bn")
+            if isinstance(norm, nn.BatchNorm2d) and name.endswith(".conv"):
+                gone = [c for c in range(norm.num_features) if c not in set(keep.out)]
                 norm.weight[gone] = 0
                 norm.bias[gone] = 0  # and SiLU(0) = 0
+                continue
+            of_outputs = layer.weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else layer.weight
+            gone = [c for c in range(of_outputs.shape[0]) if c not in set(keep.out)]
+            of_outputs[gone] = 0
+            if layer.bias is not None:
+                layer.bias[gone] = 0
     return model
 
 
 def raw_outputs(model: nn.Module, image: torch.Tensor) -> torch.Tensor:
-    """Raw box and class maps of a detection model, before decoding."""
-    with torch.no_grad():
-        raw = model(image)[1]
-    return torch.cat([raw["boxes"], raw["scores"]], 1)
+    """All that the head puts out before decoding, in one row for each image."""
+    head = model.model[-1]
+    head.training = True  # of the head itself, not of the batch norms in it
+    try:
+        with torch.no_grad():
+            return torch.cat([tensor.flatten(1) for tensor in _tensors(model(image))], 1)
+    finally:
+        head.training = False
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    if isinstance(value, dict):
+        value = [inner for key, inner in value.items() if key != "feats"]
+    if isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _tensors(inner)

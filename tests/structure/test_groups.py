@@ -1,7 +1,12 @@
+import copy
+
 import pytest
+import torch
+from ultralytics import RTDETR
 
 from yolo_prune import YOLO, RequestError
 from yolo_prune.structure import find_groups
+from yolo_prune.structure.groups import foreign_blocks
 
 
 def _covered(groups, side):
@@ -66,16 +71,37 @@ def test_names_survive_slimming(models):
 
 @pytest.mark.parametrize(
     ("yaml", "message"),
-    [("yolo11n.yaml", "C3k2"), ("yolov8n-seg.yaml", "segment"), ("yolov8n-cls.yaml", "classify")],
+    [("rtdetr-l.yaml", "RT-DETR"), ("yolov8s-worldv2.yaml", "World"), ("yoloe-11s.yaml", "YOLOE")],
 )
 def test_an_unsupported_model_is_named(yaml, message):
     with pytest.raises(RequestError, match=message):
-        find_groups(YOLO(yaml).model)
+        find_groups((RTDETR if "rtdetr" in yaml else YOLO)(yaml).model)
 
 
 def test_a_fused_model_is_refused(models):
-    import copy
-
     fused = copy.deepcopy(models("yolov8n.yaml")).fuse(verbose=False)
     with pytest.raises(RequestError, match="fused"):
         find_groups(fused)
+
+
+class Shuffle(torch.nn.Module):
+    """A block of a user's own that reorders channels."""
+
+    def forward(self, x):
+        b, c, h, w = x.shape
+        return x.view(b, 2, c // 2, h, w).transpose(1, 2).reshape(b, c, h, w)
+
+
+def test_a_block_that_nobody_foresaw_is_kept_whole_and_named(models):
+    from tests.structure.test_plan import _assert_exact
+
+    model = copy.deepcopy(models("yolov8n.yaml"))
+    first = model.model[0]
+    model.model[0] = torch.nn.Sequential(first, Shuffle())
+    model.model[0].f, model.model[0].i = first.f, first.i
+    assert foreign_blocks(model) == {"model.0.1": "Shuffle"}
+    assert foreign_blocks(models("yolov8n.yaml")) == {}
+    covered = _covered(find_groups(model), "out")
+    assert "model.0.0.conv" not in covered
+    assert "model.1.conv" in covered
+    _assert_exact(model, seed=0)

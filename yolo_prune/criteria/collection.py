@@ -48,21 +48,24 @@ def collect(
 
     def remember(name: str):
         def hook(_module, args: tuple[torch.Tensor], _output) -> None:
-            inputs[name] = args[0].detach()
+            inputs[name] = _as_maps(args[0].detach())
 
         return hook
 
     def listen(name: str, listeners: list[Statistic], backward: bool):
         def hook(_module, _args, values: torch.Tensor) -> None:
             # Detached: a hook that held the tensor it hangs on would keep both, and the whole graph, for ever.
-            seen = Seen(known[name], inputs[name], values.detach())
+            seen = Seen(known[name], inputs[name], _as_maps(values.detach()))
 
             def tell(gradient: torch.Tensor | None = None) -> None:
+                gradient = None if gradient is None else _as_maps(gradient)
                 for statistic in listeners:
                     statistic.update(seen._replace(gradient=gradient))
                     statistic.samples += len(seen.values)
 
             if backward:
+                if not values.requires_grad:  # behind a detach, as the second head of end-to-end models is
+                    values.requires_grad_(True)
                 values.register_hook(tell)
             else:
                 tell()
@@ -95,6 +98,11 @@ def collect(
             for statistic in kinds.values():
                 statistic.all_reduce()
     return statistics
+
+
+def _as_maps(values: torch.Tensor) -> torch.Tensor:
+    """(samples, channels, height, width), also of a linear layer."""
+    return values[..., None, None] if values.dim() == 2 else values
 
 
 @contextmanager

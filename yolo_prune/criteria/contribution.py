@@ -26,7 +26,7 @@ class Contributions(Statistic):
     site = "pre"
 
     def update(self, seen: Seen) -> None:
-        conv = seen.layer.conv
+        conv, values = seen.layer.geometry, seen.layer.outputs(seen.values)
         channels = seen.inputs.shape[1]
         for inputs in seen.inputs:
             if conv.kernel_size == (1, 1) and conv.stride == (1, 1):
@@ -36,9 +36,9 @@ class Contributions(Statistic):
                 patches = unfolded.view(channels, -1, unfolded.shape[-1])
             self.add("patch", patches.sum(2).double())
             self.add("patches", (patches @ patches.transpose(1, 2)).double())
-        self.add("pre", seen.values.sum((0, 2, 3), dtype=torch.float64))
-        self.add("pre^2", seen.values.square().sum((0, 2, 3), dtype=torch.float64))
-        positions = len(seen.values) * seen.values[0, 0].numel()
+        self.add("pre", values.sum((0, 2, 3), dtype=torch.float64))
+        self.add("pre^2", values.square().sum((0, 2, 3), dtype=torch.float64))
+        positions = len(values) * values[0, 0].numel()
         self.add("positions", torch.tensor(positions, dtype=torch.float64, device=seen.values.device))
 
     def variation(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -70,7 +70,7 @@ alias("contribution", "contribution:centred")
 
 def _relative(layer: Layer, patches: torch.Tensor, pre: torch.Tensor) -> torch.Tensor:
     """Mean over outputs j of sqrt(scale_j^2 w_ij' patches_i w_ij / pre_j), (in); an output that is 0 reads nothing."""
-    weight = layer.weight.double().flatten(2) * layer.scale.double().view(-1, 1, 1)
+    weight = layer.reading.double().flatten(2)
     parts = torch.einsum("oik,ikl,oil->oi", weight, patches, weight).clamp_min(0)
     whole = pre.clamp_min(0).unsqueeze(1)
     return torch.where(whole > 0, parts / whole.clamp_min(torch.finfo(whole.dtype).tiny), 0).sqrt().mean(0)

@@ -48,13 +48,15 @@ class WeightFisher(Statistic):
     site = "gradient"
 
     def update(self, seen: Seen) -> None:
-        conv = seen.layer.conv
-        scale = seen.layer.scale.view(-1, 1, 1)
-        squared = conv.weight.detach().square().flatten(1)
-        for inputs, gradient in zip(seen.inputs, seen.gradient * scale, strict=True):
+        conv = seen.layer.geometry
+        reading = seen.layer.reading.flatten(1)
+        for inputs, gradient in zip(seen.inputs, seen.layer.outputs(seen.gradient), strict=True):
             patches = F.unfold(inputs[None], conv.kernel_size, conv.dilation, conv.padding, conv.stride)[0]
-            by_weight = gradient.flatten(1) @ patches.T  # (out, in * kernel), the image's own dL/dw
-            self.add("fisher", (by_weight.square() * squared).sum(1, dtype=torch.float64))
+            # What each group of outputs reads: (groups, in * kernel, positions).
+            patches = patches.unflatten(0, (conv.groups, -1))
+            by_weight = gradient.flatten(1).unflatten(0, (conv.groups, -1)) @ patches.transpose(1, 2)
+            change = by_weight.flatten(0, 1) * reading  # of each output by each of its weights, scale and all
+            self.add("fisher", change.square().view(len(seen.layer.scale), -1).sum(1, dtype=torch.float64))
 
 
 @register("hessian", WeightFisher, scale="global")

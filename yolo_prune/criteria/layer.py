@@ -1,4 +1,4 @@
-"""One convolution as criteria see it."""
+"""One layer as criteria see it."""
 
 from __future__ import annotations
 
@@ -7,28 +7,36 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from yolo_prune.structure.blocks import ConvBlock, conv_blocks, conv_layers
+from yolo_prune.structure.blocks import (
+    ConvBlock,
+    Weighted,
+    conv_blocks,
+    making_weight,
+    reading_weight,
+    values_by_reading,
+    weight_layers,
+)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One convolution and the batch norm behind it, which evaluation folds to pre = scale * conv(x) + shift.
+    """A convolution (or transposed, or linear) and the batch norm behind it: pre = scale * conv(x) + shift.
 
     Attributes:
         name: of the convolution.
-        conv: the convolution; its weight has the shape (out channels, in channels, kernel height, kernel width).
-        gamma: (out channels), the batch norm's weight; None where there is no batch norm.
-        beta: (out channels), the batch norm's bias, the mean of `pre` in training; None where there is no batch norm.
-        scale: (out channels).
-        shift: (out channels).
+        conv: the layer itself.
+        gamma: (out channels), the batch norm's weight; 1 where there is no batch norm.
+        beta: (out channels), the batch norm's bias, the mean of `pre` in training; where there is none, the layer's.
+        scale: (out channels), 1 where there is no batch norm.
+        shift: (out channels), the layer's bias where there is no batch norm.
         activation: the function behind it all.
         seed: for criteria that draw at random.
     """
 
     name: str
-    conv: nn.Conv2d
-    gamma: torch.Tensor | None
-    beta: torch.Tensor | None
+    conv: Weighted
+    gamma: torch.Tensor
+    beta: torch.Tensor
     scale: torch.Tensor
     shift: torch.Tensor
     activation: nn.Module
@@ -36,13 +44,37 @@ class Layer:
 
     @property
     def weight(self) -> torch.Tensor:
-        return self.conv.weight.detach().float()
+        """(out channels, in channels, kernel height, kernel width)."""
+        return making_weight(self.conv).detach().float()
+
+    @property
+    def reading(self) -> torch.Tensor:
+        """(outputs, in channels, kernel height, kernel width), batch norm folded: what each output makes of the input.
+
+        As `weight`, but that a transposed convolution has an output for every element under its kernel.
+        """
+        weight = reading_weight(self.conv).detach().float()
+        return weight * self.scale.repeat_interleave(len(weight) // len(self.scale)).view(-1, 1, 1, 1)
+
+    @property
+    def geometry(self) -> nn.Conv2d:
+        """The convolution, or for other layers one without weights, that says where `reading` looks."""
+        if isinstance(self.conv, nn.Conv2d):
+            return self.conv
+        outputs, inputs = reading_weight(self.conv).shape[:2]
+        return nn.Conv2d(inputs, outputs, 1, device="meta")
+
+    def outputs(self, values: torch.Tensor) -> torch.Tensor:
+        """What the layer puts out, (samples, channels, height, width), by the outputs of `reading`."""
+        return values_by_reading(self.conv, values)
 
     @classmethod
-    def of(cls, name: str, conv: nn.Conv2d, block: ConvBlock | None, seed: int = 0) -> Layer:
+    def of(cls, name: str, conv: Weighted, block: ConvBlock | None, seed: int = 0) -> Layer:
         if block is None:
-            bias = conv.weight.new_zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
-            return cls(name, conv, None, None, torch.ones_like(bias).float(), bias.float(), nn.Identity(), seed)
+            out = making_weight(conv).shape[0]
+            bias = conv.weight.new_zeros(out) if conv.bias is None else conv.bias.detach()
+            ones = conv.weight.new_ones(out).float()
+            return cls(name, conv, ones, bias.float(), ones, bias.float(), nn.Identity(), seed)
         bn = block.bn
         gamma, beta = bn.weight.detach().float(), bn.bias.detach().float()
         scale = gamma / (bn.running_var.float() + bn.eps).sqrt()
@@ -50,6 +82,6 @@ class Layer:
 
 
 def layers(model: nn.Module, seed: int = 0) -> dict[str, Layer]:
-    """Every convolution of the model, by name, in network order."""
+    """Every layer of the model that multiplies by weights, by name, in network order."""
     blocks = conv_blocks(model)
-    return {name: Layer.of(name, conv, blocks.get(name), seed) for name, conv in conv_layers(model).items()}
+    return {name: Layer.of(name, layer, blocks.get(name), seed) for name, layer in weight_layers(model).items()}

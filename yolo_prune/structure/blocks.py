@@ -1,28 +1,33 @@
-"""Ultralytics' blocks: which of them we know, their traceable form, and what they remember of their widths.
+"""Ultralytics' blocks: what of them we must know, beyond what running them shows (tracing.py).
 
-Blocks that cut a tensor in two cannot be traced channel by channel, so for tracing each is replaced by a form
-that makes the two halves with two convolutions. The traced form exists only to find the groups; plans are
-applied to the stock blocks, which must therefore keep equal halves.
-
-Names of Ultralytics relied on here, checked on 8.4.140 and 8.4.190: `Conv.conv/.bn`, `.cv1/.cv2/.m/.c` of C2 and
-C2f, `SPPF.cv1/.m`, `Detect.cv2/.cv3/.dfl`, and the routing attributes `f` and `i` of the layers of a `BaseModel`.
+Names of Ultralytics relied on here, checked on 8.4.140 and 8.4.190: `Conv.conv/.bn/.act`, `.cv1/.c` of HALVED,
+`CBLinear.conv/.c2s`, `RepConv.conv1/.conv2/.c1/.c2`, and that the last layer of a model is its head.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 from ultralytics.engine.model import Model
-from ultralytics.nn.modules import C2, DFL, SPPF, Bottleneck, C2f, Concat, Conv, Detect
-from ultralytics.nn.tasks import DetectionModel
+from ultralytics.nn.modules import C2, C2PSA, PSA, C2f, CBLinear, Conv, RepConv, RepNCSPELAN4, RTDETRDecoder
+from ultralytics.nn.modules.block import TorchVision
+from ultralytics.nn.modules.head import YOLOEDetect
+from ultralytics.nn.tasks import BaseModel, WorldModel
 
 from yolo_prune.errors import RequestError
 
-SUPPORTED = (Conv, C2, C2f, Bottleneck, SPPF, Concat, Detect, DFL)
+HALVED = (C2, C2f, RepNCSPELAN4, PSA, C2PSA)  # and their subclasses: cv1 makes two halves of `c` channels
+UNSUPPORTED = {
+    RTDETRDecoder: "RT-DETR's transformer decoder",
+    YOLOEDetect: "YOLOE's prompted head",
+    TorchVision: "a torchvision backbone",
+}
+Weighted = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
 
 
 def module_of(model: nn.Module) -> nn.Module:
@@ -49,125 +54,99 @@ def conv_blocks(model: nn.Module) -> dict[str, ConvBlock]:
     }
 
 
-def conv_layers(model: nn.Module) -> dict[str, nn.Conv2d]:
-    """Every convolution of the model by name: the layers that a plan lists."""
-    return {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
+def weight_layers(model: nn.Module) -> dict[str, Weighted]:
+    """Every layer of the model that multiplies by weights, by name: the layers that a plan lists."""
+    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+    return {name: module for name, module in model.named_modules() if isinstance(module, kinds)}
+
+
+def input_channels(model: nn.Module) -> int:
+    """The channels of the images that the model reads."""
+    return next(module for module in model.modules() if isinstance(module, nn.Conv2d)).in_channels
+
+
+def is_depthwise(layer: Weighted) -> bool:
+    """Whether every channel is filtered alone, so that its inputs and outputs are the same channels."""
+    return isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels == layer.out_channels
+
+
+def is_plain(layer: Weighted) -> bool:
+    """Whether the outputs of a layer are weighted sums of what lies under a kernel, as those of a convolution are.
+
+    Those of a transposed one are if its kernels do not overlap.
+    """
+    if not isinstance(layer, nn.ConvTranspose2d):
+        return True
+    return layer.kernel_size == layer.stride and {*layer.padding, *layer.output_padding} == {0} and layer.groups == 1
+
+
+def making_weight(layer: Weighted) -> torch.Tensor:
+    """The weights that make each output channel, (out, in, kernel height, kernel width), differentiable."""
+    if isinstance(layer, nn.Linear):
+        return layer.weight[:, :, None, None]
+    return layer.weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else layer.weight
+
+
+def reading_weight(layer: Weighted) -> torch.Tensor:
+    """The weights by which each output value reads, (outputs, in, kernel height, kernel width), differentiable.
+
+    A transposed convolution makes several values of each position: each counts as an output that reads one element.
+    """
+    if isinstance(layer, nn.ConvTranspose2d):
+        return layer.weight.permute(1, 2, 3, 0).flatten(0, 2)[:, :, None, None]
+    return making_weight(layer)
+
+
+def values_by_reading(layer: Weighted, values: torch.Tensor) -> torch.Tensor:
+    """What a layer puts out, (samples, channels, height, width), as (samples, outputs of `reading_weight`, ...)."""
+    return F.pixel_unshuffle(values, layer.stride[0]) if isinstance(layer, nn.ConvTranspose2d) else values
+
+
+def write_reading_weight(layer: Weighted, weight: torch.Tensor, bias: torch.Tensor) -> None:
+    """Give a layer the weights (outputs, in * kernel) and biases (outputs) by which it reads.
+
+    The values that a transposed convolution makes of a position share a bias: the mean of theirs.
+    """
+    if isinstance(layer, nn.ConvTranspose2d):
+        shape = (layer.out_channels, *layer.kernel_size, layer.in_channels)
+        layer.weight.copy_(weight.view(shape).permute(3, 0, 1, 2))
+        bias = bias.view(layer.out_channels, -1).mean(1)
+    else:
+        layer.weight.copy_(weight.view_as(layer.weight))
+    if layer.bias is not None:
+        layer.bias.copy_(bias)
+
+
+def splits_by(block: nn.Module) -> str | None:
+    """How `split` in a block's forward gets its sizes: "halves", "sizes" of any ratio, or in a way we do not know."""
+    return "halves" if isinstance(block, HALVED) else "sizes" if isinstance(block, CBLinear) else None
 
 
 def require_supported(model: nn.Module, name: str = "model") -> None:
-    """Raise RequestError unless every block of the model is one whose channels we know how to follow."""
-    if type(model) is not DetectionModel:
-        task = getattr(model, "task", None) or type(model).__name__
-        raise RequestError(f"{name}: its task is {task!r}; yolo-prune slims YOLOv8 detection models")
+    """Raise RequestError unless the model is one whose channels we can follow."""
+    if not isinstance(model, BaseModel):
+        raise RequestError(f"{name}: a {type(model).__name__} is no Ultralytics YOLO")
     for path, block in model.named_modules():
-        if type(block).__module__.startswith("ultralytics.nn.modules") and type(block) not in SUPPORTED:
-            raise RequestError(
-                f"{name}: {path} is a {type(block).__name__}, which is not supported; "
-                "yolo-prune slims YOLOv8 detection models (yolov8n to yolov8x, P5 and P6)"
-            )
-        if isinstance(block, Conv) and not hasattr(block, "bn"):
+        for kind, what in UNSUPPORTED.items():
+            if isinstance(block, kind):
+                raise RequestError(f"{name}: {path} is {what} ({type(block).__name__}), which is not supported")
+        if (isinstance(block, Conv) and not hasattr(block, "bn")) or (
+            isinstance(block, RepConv) and not hasattr(block, "conv1")
+        ):
             raise RequestError(
                 f"{name}: its batch norms have been fused into the convolutions; give the checkpoint from before fuse()"
             )
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a traced convolution's output channels lie: `layer`, from channel `offset` on; `part` if it was cut."""
-
-    layer: str
-    offset: int = 0
-    part: int | None = None
-
-
-@dataclass
-class Traceable:
-    """A model whose every channel can be followed by autograd, and the way back to the original's names."""
-
-    model: nn.Module
-    sources: dict[nn.Module, Source]  # traced convolution -> where its output channels lie in the original
-    halves: list[tuple[nn.Module, nn.Module]] = field(default_factory=list)  # must keep equally many channels
-    fixed: list[nn.Module] = field(default_factory=list)  # convolutions whose outputs are never removed
-
-
-def traceable(model: nn.Module) -> Traceable:
-    """The model in a form that can be traced: shapes only, the weights mean nothing; the model is not touched."""
-    require_supported(model)
-    model = copy.deepcopy(model).cpu().float().eval()
-    traced = Traceable(model, {})
-    names = {module: name for name, module in model.named_modules()}
-    for i, block in enumerate(model.model):
-        if type(block) in _CUT:
-            model.model[i] = cut = _CUT[type(block)](block)
-            layer = f"{names[block]}.cv1.conv"
-            traced.sources[cut.first.conv] = Source(layer, 0, 0)
-            traced.sources[cut.second.conv] = Source(layer, cut.first.conv.out_channels, 1)
-            traced.halves.append((cut.first.conv, cut.second.conv))
-        elif isinstance(block, Detect):
-            model.model[i] = head = _DetectBranches(block)
-            traced.fixed += [branch[-1] for branch in head.branches()]
-    uncut = [module for module in model.modules() if isinstance(module, nn.Conv2d) and module not in traced.sources]
-    traced.sources = {conv: Source(names[conv]) for conv in uncut} | traced.sources
-    # Released checkpoints have their gradients switched off, and then autograd sees no graph at all.
-    model.requires_grad_(True)
-    return traced
-
-
-@dataclass(frozen=True)
-class Passive:
-    """A layer without weights that costs one operation per element: so many `elements` for each channel it reads."""
-
-    producers: tuple[str, ...]  # convolutions whose output channels it reads
-    elements: int
-
-
-def output_elements(model: nn.Module, imgsz: int) -> tuple[dict[str, int], list[Passive]]:
-    """Elements per channel of every convolution's output, and the layers that pool and upsample.
-
-    For one square image of `imgsz` pixels; found on shapes alone, nothing is computed.
-    """
-    traced = traceable(model)
-    names = {module: name for name, module in traced.model.named_modules()}
-    elements: dict[nn.Module, int] = {}
-
-    def remember(module: nn.Module, _, output: torch.Tensor) -> None:
-        elements[module] = elements.get(module, 0) + output.shape[-2] * output.shape[-1]
-
-    for module in names:
-        if isinstance(module, (nn.Conv2d, nn.MaxPool2d, nn.Upsample)):
-            module.register_forward_hook(remember)
-    channels = next(iter(traced.sources)).in_channels
-    with torch.no_grad():
-        traced.model.to("meta")(torch.zeros(1, channels, imgsz, imgsz, device="meta"))
-
-    convs = {traced.sources[conv].layer: n for conv, n in elements.items() if conv in traced.sources}
-    head = names[traced.model.model[-1]]
-    boxes = sum(elements[branch[-1]] for branch in traced.model.model[-1].cv2)
-    convs[f"{head}.dfl.conv"] = 4 * boxes  # decodes each side of a box
-    passive = []
-    for i, block in enumerate(traced.model.model):
-        if isinstance(block, nn.Upsample):
-            passive.append(Passive(_producers(traced.model, i), elements[block]))
-        elif isinstance(block, SPPF):
-            passive.append(Passive((f"{names[block]}.cv1.conv",), elements[block.m]))
-    return convs, passive
-
-
-def _producers(model: nn.Module, i: int) -> tuple[str, ...]:
-    """The convolutions whose outputs make up the output of layer i of the model."""
-    block = model.model[i]
-    if isinstance(block, (nn.Upsample, Concat)):
-        sources = block.f if isinstance(block.f, list) else [block.f]
-        return tuple(name for f in sources for name in _producers(model, i + f if f < 0 else f))
-    return (f"model.{i}.conv" if isinstance(block, Conv) else f"model.{i}.cv2.conv",)
+    if isinstance(model, WorldModel):
+        raise RequestError(f"{name}: YOLO-World reads text beside the image, which is not supported")
 
 
 def pooled_features(model: nn.Module, batches: Iterable[torch.Tensor]) -> torch.Tensor:
     """What the model's head reads of each image, averaged over positions: (images, channels of all levels)."""
     features = []
 
-    def remember(_module, args: tuple[list[torch.Tensor]]) -> None:
-        features.append(torch.cat([level.mean((2, 3)) for level in args[0]], 1).cpu())
+    def remember(_module, args: tuple[list[torch.Tensor] | torch.Tensor]) -> None:
+        levels = args[0] if isinstance(args[0], (list, tuple)) else [args[0]]
+        features.append(torch.cat([level.mean((2, 3)) for level in levels], 1).cpu())
 
     handle = model.model[-1].register_forward_pre_hook(remember)
     parameter = next(model.parameters())
@@ -183,58 +162,22 @@ def pooled_features(model: nn.Module, batches: Iterable[torch.Tensor]) -> torch.
     return torch.cat(features).float()
 
 
-def refresh_widths(model: nn.Module) -> None:
-    """Bring the widths that blocks remember (read at export) into line with their sliced convolutions."""
-    for block in model.modules():
-        if type(block) in _CUT:
+def refresh_widths(before: nn.Module, after: nn.Module, kept: Mapping[str, Sequence[int]]) -> None:
+    """Bring the widths that blocks remember into line with their sliced layers.
+
+    Args:
+        before: the model as it was.
+        after: the sliced copy of it.
+        kept: the output channels of each layer that stay.
+    """
+    originals = dict(before.named_modules())
+    for name, block in after.named_modules():
+        if isinstance(block, HALVED):
             block.c = block.cv1.conv.out_channels // 2
-
-
-class _Cut(nn.Module):
-    """A block whose first convolution is two, one for each half of what the stock block splits."""
-
-    def __init__(self, block: C2 | C2f):
-        super().__init__()
-        self.f, self.i = block.f, block.i
-        self.first, self.second = (_narrowed(block.cv1, block.c) for _ in range(2))
-        self.cv2, self.m = block.cv2, block.m
-
-
-class _CutC2(_Cut):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.cv2(torch.cat([self.m(self.first(x)), self.second(x)], 1))
-
-
-class _CutC2f(_Cut):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = [self.first(x), self.second(x)]
-        for m in self.m:
-            y.append(m(y[-1]))
-        return self.cv2(torch.cat(y, 1))
-
-
-_CUT = {C2: _CutC2, C2f: _CutC2f}  # blocks that split a tensor in halves, and their traceable form
-
-
-class _DetectBranches(nn.Module):
-    """Detect without decoding: the raw maps of its box and class branches, whose reshaping hides the channels."""
-
-    def __init__(self, head: Detect):
-        super().__init__()
-        self.f, self.i = head.f, head.i
-        self.cv2, self.cv3 = head.cv2, head.cv3
-
-    def branches(self) -> list[nn.Sequential]:
-        return [*self.cv2, *self.cv3]
-
-    def forward(self, x: list[torch.Tensor]) -> list[torch.Tensor]:
-        return [branch(level) for branch, level in zip(self.branches(), [*x, *x], strict=True)]
-
-
-def _narrowed(block: Conv, out_channels: int) -> Conv:
-    """A copy of the block that makes only `out_channels` channels."""
-    narrow = copy.deepcopy(block)
-    conv = block.conv
-    narrow.conv = nn.Conv2d(conv.in_channels, out_channels, conv.kernel_size, conv.stride, conv.padding, bias=False)
-    narrow.bn = nn.BatchNorm2d(out_channels)
-    return narrow.eval()
+        elif isinstance(block, CBLinear):
+            sizes = originals[name].c2s
+            ends = itertools.accumulate(sizes)
+            channels = kept[f"{name}.conv"]
+            block.c2s = [sum(end - n <= c < end for c in channels) for n, end in zip(sizes, ends, strict=True)]
+        elif isinstance(block, RepConv):
+            block.c1, block.c2 = block.conv1.conv.in_channels, block.conv1.conv.out_channels

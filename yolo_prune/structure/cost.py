@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from torch import nn
 
-from yolo_prune.structure.blocks import conv_blocks, conv_layers, output_elements
+from yolo_prune.structure.blocks import Weighted, conv_blocks, weight_layers
+from yolo_prune.structure.tracing import trace
 
 NOUNS = {"macs": "MACs", "params": "parameters"}
 
@@ -34,10 +35,16 @@ class Cost(NamedTuple):
 
 
 class Width(NamedTuple):
-    """How many output and input channels a layer has."""
+    """The sides of a layer's weight: output channels, and input channels of each output (1 where it is depthwise)."""
 
     out: int
     in_: int
+
+    @classmethod
+    def of(cls, layer: Weighted) -> Width:
+        if isinstance(layer, nn.Linear):
+            return cls(layer.out_features, layer.in_features)
+        return cls(layer.out_channels, layer.in_channels // layer.groups)
 
 
 @dataclass(frozen=True)
@@ -46,14 +53,13 @@ class LayerCost:
 
     full: Width
     kernel: int  # elements of the kernel
-    groups: int
     positions: int  # height * width of the output
     bias: bool
     norm: bool
     passive: int  # operations of the pooling and upsampling layers that read it, per output channel
 
     def at(self, width: Width) -> Cost:
-        weights = self.kernel * width.in_ // self.groups * width.out
+        weights = self.kernel * width.in_ * width.out
         bias = width.out if self.bias else 0
         norm = 2 * width.out if self.norm else 0
         params = weights + bias + norm
@@ -66,28 +72,30 @@ class CostModel:
 
     imgsz: int
     layers: Mapping[str, LayerCost]
+    other_params: int = 0  # that no layer holds, and no plan removes
 
     @classmethod
     def of(cls, model: nn.Module, imgsz: int) -> CostModel:
         """The costs of the layers of `model` for one square image of `imgsz` pixels."""
-        positions, passive_layers = output_elements(model, imgsz)
-        passive = Counter()
-        for layer in passive_layers:
-            passive.update(dict.fromkeys(layer.producers, layer.elements))
+        traced = trace(model, imgsz, training=False)
+        makers = {traced.root(channel): use.layer for use in traced.uses if use.side == "out" for channel in use.ids}
+        passive: Counter[str] = Counter()
+        for ids, elements in traced.passive:
+            passive.update(dict.fromkeys({makers[traced.root(channel)] for channel in ids}, elements))
         blocks = conv_blocks(model)
         layers = {
             name: LayerCost(
-                full=Width(conv.out_channels, conv.in_channels),
-                kernel=math.prod(conv.kernel_size),
-                groups=conv.groups,
-                positions=positions[name],
-                bias=conv.bias is not None,
+                full=Width.of(layer),
+                kernel=math.prod(getattr(layer, "kernel_size", ())),
+                positions=traced.elements.get(name, 0),
+                bias=layer.bias is not None,
                 norm=name in blocks,
                 passive=passive[name],
             )
-            for name, conv in conv_layers(model).items()
+            for name, layer in weight_layers(model).items()
         }
-        return cls(imgsz, layers)
+        held = cls(imgsz, layers).full.params
+        return cls(imgsz, layers, sum(parameter.numel() for parameter in model.parameters()) - held)
 
     @property
     def full(self) -> Cost:
@@ -97,4 +105,5 @@ class CostModel:
     def total(self, widths: Mapping[str, Width], layers: Iterable[str] | None = None) -> Cost:
         """The cost of the model, or of some of its layers, at these widths."""
         costs = [self.layers[name].at(widths[name]) for name in (self.layers if layers is None else layers)]
-        return Cost(sum(c.macs for c in costs), sum(c.params for c in costs))
+        rest = self.other_params if layers is None else 0
+        return Cost(sum(c.macs for c in costs), sum(c.params for c in costs) + rest)

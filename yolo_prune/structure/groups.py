@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-import torch
-import torch_pruning as tp
 from torch import nn
 
-from yolo_prune.structure.blocks import Source, Traceable, traceable
+from yolo_prune.structure.blocks import require_supported
+from yolo_prune.structure.tracing import Trace, trace
 
+KNOWN = ("ultralytics", "torch")
 TRACE_SIZE = 64  # pixels; channel dependencies do not depend on it, and tracing is several times faster than at 640
 
 
@@ -48,71 +49,100 @@ class ChannelGroup:
 def find_groups(model: nn.Module) -> list[ChannelGroup]:
     """Find the groups of prunable channels of an Ultralytics model, in network order.
 
-    The last convolutions of the detection head and the network's input belong to none.
+    What the model reads and puts out belongs to none, nor does what passes through operations that do more with
+    channels than element by element, as attention does.
     """
-    traced = traceable(model)
+    require_supported(model)
+    traced = trace(model, max(TRACE_SIZE, 2 * int(model.stride.max())))
     order = {name: i for i, (name, _) in enumerate(model.named_modules())}
-    first = next(module for module in traced.model.modules() if isinstance(module, nn.Conv2d))
-    size = max(TRACE_SIZE, int(model.stride.max()))
-    with torch.enable_grad():  # it traces by autograd
-        graph = tp.DependencyGraph().build_dependency(traced.model, torch.zeros(1, first.in_channels, size, size))
-
-    raw = list(graph.get_all_groups(ignored_layers=traced.fixed, root_module_types=[nn.Conv2d]))
-    if not raw:
-        raise RuntimeError(f"tracing {type(model).__name__} found no channel groups; was it traced without gradients?")
-    found: list[ChannelGroup] = []
-    index_of: dict[nn.Module, int] = {}
-    for items in raw:
-        group = _to_group(graph, items, traced, order)
-        index_of.update((conv, len(found)) for conv in _producing_convs(graph, items))
-        found.append(group)
-    ties = _tie(len(found), [(index_of[a], index_of[b]) for a, b in traced.halves])
-    groups = [replace(group, tie=tie) for group, tie in zip(found, ties, strict=True)]
-    return sorted(groups, key=lambda group: (order[group.producers[0].layer], group.name))
-
-
-def _producing_convs(graph: tp.DependencyGraph, items: Sequence) -> list[nn.Module]:
-    return [
-        item.dep.target.module
-        for item in items
-        if isinstance(item.dep.target.module, nn.Conv2d) and graph.is_out_channel_pruning_fn(item.dep.handler)
-    ]
-
-
-def _to_group(graph: tp.DependencyGraph, items: Sequence, traced: Traceable, order: dict[str, int]) -> ChannelGroup:
-    """Turn a torch-pruning group into plain data in the original model's names and channel numbers."""
-    size = len(items[0].idxs)
-    sides: dict[tuple[str, str], list[set[int]]] = {}
-    producers = []
-    for item in items:
-        module = item.dep.target.module
-        if not isinstance(module, nn.Conv2d):
-            continue  # batch norms follow their convolution, element-wise operations hold no channels
-        source = traced.sources[module]
-        is_out = graph.is_out_channel_pruning_fn(item.dep.handler)
-        offset = source.offset if is_out else 0
-        channels = sides.setdefault((source.layer, "out" if is_out else "in"), [set() for _ in range(size)])
-        for channel, unit in zip(item.idxs, item.root_idxs, strict=True):
-            channels[unit].add(channel + offset)
-        if is_out:
-            producers.append(source)
-    members = [
-        Member(layer, side, tuple(tuple(sorted(unit)) for unit in channels))
-        for (layer, side), channels in sides.items()
-    ]
-    members.sort(key=lambda member: (member.side != "out", order[member.layer]))
-    first = min(producers, key=lambda source: (order[source.layer], source.offset))
-    return ChannelGroup(_name(first), size, tuple(members), tie=-1)
+    units = _units(traced)
+    whole = set(traced.whole)
+    while True:
+        alike = _alike(traced, units, whole)
+        unequal = _unequal(traced, alike, whole)
+        if not unequal:
+            break
+        whole |= unequal
+    found = []
+    for roots in alike:
+        if roots[0] in whole:
+            continue
+        sides = sorted(units[roots[0]], key=lambda side: (side[1] != "out", order[side[0]]))
+        roots = sorted(roots, key=lambda root, first=sides[0]: units[root][first])
+        members = tuple(Member(*side, tuple(tuple(sorted(units[root][side])) for root in roots)) for side in sides)
+        found.append((roots, members))
+    found.sort(key=lambda group: (order[group[1][0].layer], group[1][0].channels[0]))
+    parts, number = Counter(members[0].layer for _, members in found), Counter()
+    groups = []
+    for (roots, members), tie in zip(found, _ties(traced, [roots for roots, _ in found]), strict=True):
+        layer = members[0].layer
+        groups.append(ChannelGroup(f"{layer}/{number[layer]}" if parts[layer] > 1 else layer, len(roots), members, tie))
+        number[layer] += 1
+    return groups
 
 
-def _name(source: Source) -> str:
-    return source.layer if source.part is None else f"{source.layer}/{source.part}"
+def foreign_blocks(model: nn.Module) -> dict[str, str]:
+    """Blocks that are not Ultralytics' and do with channels what we cannot follow: their paths and classes.
+
+    What they read and make is kept whole.
+    """
+    modules = dict(model.named_modules())
+    paths = sorted({path for path in trace(model, max(TRACE_SIZE, 2 * int(model.stride.max()))).kept.values() if path})
+    kinds = {path: type(modules[path]) for path in paths}
+    return {path: kind.__name__ for path, kind in kinds.items() if kind.__module__.partition(".")[0] not in KNOWN}
 
 
-def _tie(count: int, pairs: list[tuple[int, int]]) -> list[int]:
-    """The number of the tie that each of `count` groups belongs to, given the pairs that are tied."""
-    tie = list(range(count))
-    for a, b in pairs:
-        low, high = sorted((tie[a], tie[b]))
-        tie = [low if t == high else t for t in tie]
+def _units(traced: Trace) -> dict[int, dict[tuple[str, str], list[int]]]:
+    """By the root of channels that are the same: the sides of layers that they lie in, and where."""
+    units: dict[int, dict[tuple[str, str], list[int]]] = defaultdict(dict)
+    for use in traced.uses:
+        for position, channel in enumerate(use.ids):
+            units[traced.root(channel)].setdefault((use.layer, use.side), []).append(position)
+    return units
+
+
+def _alike(traced: Trace, units: Mapping[int, Mapping], whole: set[int]) -> list[list[int]]:
+    """The units that lie in the same sides of the same layers, equally often, and in the same halves."""
+    pieces: dict[int, set[tuple[int, int]]] = defaultdict(set)
+    for number, halves in enumerate(traced.halves):
+        for which, ids in enumerate(halves):
+            for channel in ids:
+                pieces[traced.root(channel)].add((number, which))
+    alike: dict[tuple, list[int]] = defaultdict(list)
+    for root, members in units.items():
+        sides = frozenset((side, len(channels)) for side, channels in members.items())
+        alike[sides, frozenset(pieces[root]), root in whole].append(root)
+    return list(alike.values())
+
+
+def _unequal(traced: Trace, alike: Sequence[Sequence[int]], whole: set[int]) -> set[int]:
+    """Units that may go by themselves, but whose half could then not stay equal to the other."""
+    number = {root: i for i, roots in enumerate(alike) for root in roots}
+    unequal: set[int] = set()
+    for halves in traced.halves:
+        roots = {traced.root(channel) for piece in halves for channel in piece}
+        in_order = _in_order(traced, halves, number)
+        matched = len({len(piece) for piece in in_order}) == 1 and all(
+            len({(len(alike[i]), alike[i][0] in whole) for i in side_by_side}) == 1
+            for side_by_side in zip(*in_order, strict=False)
+        )
+        if not matched:
+            unequal |= roots - whole
+    return unequal
+
+
+def _in_order(traced: Trace, halves: Sequence[Sequence[int]], number: Mapping[int, int]) -> list[list[int]]:
+    """The groups in each half, in the order of their first channels."""
+    return [list(dict.fromkeys(number[root] for root in map(traced.root, piece) if root in number)) for piece in halves]
+
+
+def _ties(traced: Trace, groups: Sequence[Sequence[int]]) -> list[int]:
+    """The number of the tie that each group belongs to: those side by side in halves keep equally many units."""
+    tie = list(range(len(groups)))
+    number = {root: i for i, roots in enumerate(groups) for root in roots}
+    for halves in traced.halves:
+        for first, *others in zip(*_in_order(traced, halves, number), strict=True):
+            for other in others:
+                low, high = sorted((tie[first], tie[other]))
+                tie = [low if t == high else t for t in tie]
     return tie

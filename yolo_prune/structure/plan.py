@@ -15,7 +15,14 @@ from torch import nn
 
 from yolo_prune.errors import RequestError
 from yolo_prune.files import whole
-from yolo_prune.structure.blocks import conv_blocks, conv_layers, module_of, refresh_widths
+from yolo_prune.structure.blocks import (
+    Weighted,
+    conv_blocks,
+    is_depthwise,
+    module_of,
+    refresh_widths,
+    weight_layers,
+)
 from yolo_prune.structure.cost import Width
 from yolo_prune.structure.groups import ChannelGroup, find_groups
 
@@ -43,10 +50,7 @@ class PruningPlan:
     def full(cls, model: nn.Module) -> PruningPlan:
         """The plan that removes nothing."""
         return cls(
-            {
-                name: Keep(tuple(range(conv.out_channels)), tuple(range(conv.in_channels)))
-                for name, conv in conv_layers(model).items()
-            }
+            {name: Keep(tuple(range(width.out)), tuple(range(width.in_))) for name, width in _widths(model).items()}
         )
 
     def without(self, groups: Sequence[ChannelGroup], removed: Mapping[str, Sequence[int]]) -> PruningPlan:
@@ -97,33 +101,33 @@ class PruningPlan:
             return YOLO(model).apply_plan(self)
         self.check(model)
         slim = copy.deepcopy(model)
-        convs, blocks = conv_layers(slim), conv_blocks(slim)
+        layers, blocks = weight_layers(slim), conv_blocks(slim)
         for name, keep in self.layers.items():
-            _slice_conv(convs[name], keep)
+            _slice_layer(layers[name], keep)
             if name in blocks:
                 _slice_norm(blocks[name].bn, keep.out)
-        refresh_widths(slim)
+        refresh_widths(model, slim, {name: keep.out for name, keep in self.layers.items()})
         return slim
 
     def check(self, model: nn.Module) -> None:
         """Raise RequestError unless the plan fits the model and keeps together what must stay together."""
-        convs = conv_layers(model)
-        for names, problem in ((convs.keys() - self.layers, "lacks"), (self.layers.keys() - convs, "has")):
+        widths = _widths(model)
+        for names, problem in ((widths.keys() - self.layers, "lacks"), (self.layers.keys() - widths, "has")):
             if names:
                 raise RequestError(f"plan {problem} layer {sorted(names)[0]!r}: it was made for another model")
         for name, keep in self.layers.items():
             for side, channels, width in (
-                ("out", keep.out, convs[name].out_channels),
-                ("in", keep.in_, convs[name].in_channels // convs[name].groups),
+                ("out", keep.out, widths[name].out),
+                ("in", keep.in_, widths[name].in_),
             ):
                 if not channels or sorted({*channels}) != [*channels] or channels[0] < 0 or channels[-1] >= width:
                     raise RequestError(
                         f"plan: layers[{name!r}][{side!r}] must be ascending channel numbers from 0 to {width - 1}, "
                         f"at least one; got {_brief(channels)}"
                     )
-        self._check_groups(find_groups(model), convs)
+        self._check_groups(find_groups(model), widths)
 
-    def _check_groups(self, groups: Sequence[ChannelGroup], convs: Mapping[str, nn.Conv2d]) -> None:
+    def _check_groups(self, groups: Sequence[ChannelGroup], widths: Mapping[str, Width]) -> None:
         kept_of_tie: dict[int, tuple[str, int]] = {}
         free: dict[tuple[str, str], set[int]] = {}
         for group in groups:
@@ -147,8 +151,7 @@ class PruningPlan:
                     "the two halves must keep equally many, at least one"
                 )
         for name, keep in self.layers.items():
-            sides = (("out", keep.out, convs[name].out_channels), ("in", keep.in_, convs[name].in_channels))
-            for side, channels, width in sides:
+            for side, channels, width in (("out", keep.out, widths[name].out), ("in", keep.in_, widths[name].in_)):
                 missing = {*range(width)} - {*channels} - free.get((name, side), set())
                 if missing:
                     raise RequestError(
@@ -195,12 +198,25 @@ class PruningPlan:
         return cls.from_dict(data, str(path))
 
 
-def _slice_conv(conv: nn.Conv2d, keep: Keep) -> None:
-    weight = conv.weight.data[list(keep.out)][:, list(keep.in_)]
-    conv.weight = nn.Parameter(weight.contiguous(), requires_grad=conv.weight.requires_grad)
-    if conv.bias is not None:
-        conv.bias = nn.Parameter(conv.bias.data[list(keep.out)], requires_grad=conv.bias.requires_grad)
-    conv.out_channels, conv.in_channels = len(keep.out), len(keep.in_)
+def _widths(model: nn.Module) -> dict[str, Width]:
+    """The width of every layer: the sides of its weight."""
+    return {name: Width.of(layer) for name, layer in weight_layers(model).items()}
+
+
+def _slice_layer(layer: Weighted, keep: Keep) -> None:
+    transposed = isinstance(layer, nn.ConvTranspose2d)  # its weight has the inputs first
+    first, second = (keep.in_, keep.out) if transposed else (keep.out, keep.in_)
+    weight = layer.weight.data[list(first)][:, list(second)]
+    depthwise = is_depthwise(layer)
+    layer.weight = nn.Parameter(weight.contiguous(), requires_grad=layer.weight.requires_grad)
+    if layer.bias is not None:
+        layer.bias = nn.Parameter(layer.bias.data[list(keep.out)], requires_grad=layer.bias.requires_grad)
+    if isinstance(layer, nn.Linear):
+        layer.out_features, layer.in_features = len(keep.out), len(keep.in_)
+        return
+    if depthwise:
+        layer.groups = len(keep.out)
+    layer.out_channels, layer.in_channels = len(keep.out), layer.groups * len(keep.in_)
 
 
 def _slice_norm(norm: nn.BatchNorm2d, out: Sequence[int]) -> None:

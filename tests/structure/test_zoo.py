@@ -1,0 +1,91 @@
+"""The invariants on the smallest model of every family and task."""
+
+import copy
+
+import pytest
+import torch
+import torch_pruning as tp
+from torch import nn
+
+from tests.structure.plans import masked, random_removal, raw_outputs
+from yolo_prune.structure import CostModel, PruningPlan, find_groups
+
+TOLERANCE = 1e-4
+DETECT = (
+    "yolov3-tiny", "yolov5n", "yolov5n-p6", "yolov6n", "yolov8n", "yolov8n-p2", "yolov8n-p6", "yolov8n-ghost",
+    "yolov9t", "yolov9m", "yolov9c", "yolov10n", "yolo11n", "yolo12n", "yolo26n", "yolo26n-p2", "yolo26n-p6",
+)  # fmt: skip
+OTHER = (
+    "yolov8n-seg", "yolov8n-pose", "yolov8n-obb", "yolov8n-cls", "yolov9c-seg", "yolo11n-seg", "yolo11n-pose",
+    "yolo11n-obb", "yolo11n-cls", "yolo12n-seg", "yolo12n-cls", "yolo26n-seg", "yolo26n-pose", "yolo26n-obb",
+    "yolo26n-cls", "yolo26n-sem", "yolo26n-depth",
+)  # fmt: skip
+LARGE = ("yolov3", "yolov3-spp", "yolov9e", "yolov10x", "yolo12l", "yolo26x")
+
+
+@pytest.mark.parametrize("name", DETECT + OTHER)
+def test_slimming_is_exact_and_counted(models, name):
+    _assert_invariants(models(f"{name}.yaml"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE)
+def test_so_it_is_for_large_models(models, name):
+    _assert_invariants(copy.deepcopy(models(f"{name}.yaml")))
+
+
+def _assert_invariants(model):
+    groups = find_groups(model)
+    plan = PruningPlan.full(model).without(groups, random_removal(groups, seed=1))
+    slim, held = plan.apply(model), masked(model, plan)
+    size = max(64, 2 * int(model.stride.max()))
+    image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    expected = raw_outputs(held, image)
+    assert (raw_outputs(slim, image) - expected).abs().max() <= TOLERANCE
+    assert (raw_outputs(model, image) - expected).abs().max() > 10 * TOLERANCE
+    cost = CostModel.of(slim, size).full
+    assert cost == CostModel.of(model, size).total(plan.widths)
+    assert cost.params < 0.8 * CostModel.of(model, size).full.params
+    macs, params = _counted(slim, image)
+    assert cost.macs == pytest.approx(macs, rel=1e-3)
+    assert cost.params == params
+    assert [group.name for group in find_groups(slim)] == [group.name for group in groups]
+    with torch.no_grad():
+        fused, both = (copy.deepcopy(net).fuse(verbose=False)(image) for net in (slim, held))
+    assert _widest_difference(fused, both) <= TOLERANCE * _largest(both)
+
+
+def _counted(model, image):
+    """By torch-pruning, but for ReLU: it would count an activation that blocks share once for every block."""
+    model = copy.deepcopy(model)
+    for block in model.modules():
+        if isinstance(getattr(block, "act", None), nn.ReLU):
+            block.act = nn.SiLU()
+    return tp.utils.count_ops_and_params(model, image)
+
+
+def _raw(outputs):
+    """Of what a model gives in evaluation the undecoded maps, where there are any: ranks of detections may swap."""
+    return outputs[1] if isinstance(outputs, tuple) and isinstance(outputs[1], dict) else outputs
+
+
+def _flat(value):
+    if isinstance(value, torch.Tensor):
+        return [value]
+    values = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return [tensor for inner in values for tensor in _flat(inner)]
+
+
+def _maps(outputs):
+    raw = _raw(outputs)
+    return _flat({k: v for k, v in raw.items() if k != "feats"} if isinstance(raw, dict) else raw)
+
+
+def _widest_difference(one, other):
+    pairs = list(zip(_maps(one), _maps(other), strict=True))
+    assert pairs
+    return max(float((a - b).abs().max()) for a, b in pairs if a.shape == b.shape)
+
+
+def _largest(outputs):
+    return max(1.0, *(float(tensor.abs().max()) for tensor in _maps(outputs)))
