@@ -55,6 +55,14 @@ def raw_outputs(model: nn.Module, image: torch.Tensor) -> torch.Tensor:
         head.training = False
 
 
+def evaluated(model: nn.Module, image: torch.Tensor) -> torch.Tensor:
+    """What the model gives in evaluation, in one row; of detections only the undecoded maps, as ranks may swap."""
+    with torch.no_grad():
+        outputs = model(image)
+    maps = outputs[1] if isinstance(outputs, tuple) and isinstance(outputs[1], dict) else outputs
+    return torch.cat([tensor.flatten(1) for tensor in _tensors(maps)], 1)
+
+
 def _tensors(value: Any) -> Iterator[torch.Tensor]:
     if isinstance(value, torch.Tensor):
         yield value

@@ -7,7 +7,7 @@ import torch
 import torch_pruning as tp
 from torch import nn
 
-from tests.structure.plans import masked, random_removal, raw_outputs
+from tests.structure.plans import evaluated, masked, random_removal, raw_outputs
 from yolo_prune.structure import CostModel, PruningPlan, find_groups
 
 TOLERANCE = 1e-4
@@ -50,9 +50,8 @@ def _assert_invariants(model):
     assert cost.macs == pytest.approx(macs, rel=1e-3)
     assert cost.params == params
     assert [group.name for group in find_groups(slim)] == [group.name for group in groups]
-    with torch.no_grad():
-        fused, both = (copy.deepcopy(net).fuse(verbose=False)(image) for net in (slim, held))
-    assert _widest_difference(fused, both) <= TOLERANCE * _largest(both)
+    fused, both = (evaluated(copy.deepcopy(net).fuse(verbose=False), image) for net in (slim, held))
+    assert (fused - both).abs().max() <= TOLERANCE * both.abs().max().clamp_min(1)
 
 
 def _counted(model, image):
@@ -62,30 +61,3 @@ def _counted(model, image):
         if isinstance(getattr(block, "act", None), nn.ReLU):
             block.act = nn.SiLU()
     return tp.utils.count_ops_and_params(model, image)
-
-
-def _raw(outputs):
-    """Of what a model gives in evaluation the undecoded maps, where there are any: ranks of detections may swap."""
-    return outputs[1] if isinstance(outputs, tuple) and isinstance(outputs[1], dict) else outputs
-
-
-def _flat(value):
-    if isinstance(value, torch.Tensor):
-        return [value]
-    values = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-    return [tensor for inner in values for tensor in _flat(inner)]
-
-
-def _maps(outputs):
-    raw = _raw(outputs)
-    return _flat({k: v for k, v in raw.items() if k != "feats"} if isinstance(raw, dict) else raw)
-
-
-def _widest_difference(one, other):
-    pairs = list(zip(_maps(one), _maps(other), strict=True))
-    assert pairs
-    return max(float((a - b).abs().max()) for a, b in pairs if a.shape == b.shape)
-
-
-def _largest(outputs):
-    return max(1.0, *(float(tensor.abs().max()) for tensor in _maps(outputs)))
