@@ -92,16 +92,48 @@ class Shuffle(torch.nn.Module):
         return x.view(b, 2, c // 2, h, w).transpose(1, 2).reshape(b, c, h, w)
 
 
-def test_a_block_that_nobody_foresaw_is_kept_whole_and_named(models):
+class Split(torch.nn.Module):
+    """One that cuts channels into pieces of a given size."""
+
+    def forward(self, x):
+        return torch.cat([piece * (i + 1) for i, piece in enumerate(x.split(8, 1))], 1)
+
+
+class Lift(torch.nn.Module):
+    """One by whose output a removed channel would not be zero."""
+
+    def forward(self, x):
+        return torch.sigmoid(x)
+
+
+class Gate(torch.nn.Module):
+    """One that can be followed."""
+
+    def forward(self, x):
+        return x * torch.sigmoid(x.mean((2, 3), keepdim=True))
+
+
+def _with(block, model):
+    """The model with a block behind its first layer."""
+    model = copy.deepcopy(model)
+    first = model.model[0]
+    model.model[0] = torch.nn.Sequential(first, block)
+    model.model[0].f, model.model[0].i = first.f, first.i
+    return model
+
+
+@pytest.mark.parametrize("block", [Shuffle(), Split(), Lift(), Gate()], ids=lambda block: type(block).__name__)
+def test_a_block_that_nobody_foresaw_is_followed_or_kept_whole(models, block):
     from tests.structure.test_plan import _assert_exact
 
-    model = copy.deepcopy(models("yolov8n.yaml"))
-    first = model.model[0]
-    model.model[0] = torch.nn.Sequential(first, Shuffle())
-    model.model[0].f, model.model[0].i = first.f, first.i
-    assert foreign_blocks(model) == {"model.0.1": "Shuffle"}
-    assert foreign_blocks(models("yolov8n.yaml")) == {}
+    model = _with(block, models("yolov8n.yaml"))
     covered = _covered(find_groups(model), "out")
-    assert "model.0.0.conv" not in covered
+    assert ("model.0.0.conv" in covered) == isinstance(block, Gate)
     assert "model.1.conv" in covered
     _assert_exact(model, seed=0)
+
+
+def test_a_block_of_ones_own_that_reshapes_is_named(models):
+    assert foreign_blocks(_with(Shuffle(), models("yolov8n.yaml"))) == {"model.0.1": "Shuffle"}
+    assert foreign_blocks(_with(Gate(), models("yolov8n.yaml"))) == {}
+    assert foreign_blocks(models("yolo11n.yaml")) == {}

@@ -65,6 +65,11 @@ def input_channels(model: nn.Module) -> int:
     return next(module for module in model.modules() if isinstance(module, nn.Conv2d)).in_channels
 
 
+def is_own(block: nn.Module) -> bool:
+    """Whether a block is torch's or Ultralytics' own."""
+    return type(block).__module__.partition(".")[0] in ("torch", "ultralytics")
+
+
 def is_depthwise(layer: Weighted) -> bool:
     """Whether every channel is filtered alone, so that its inputs and outputs are the same channels."""
     return isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels == layer.out_channels

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from yolo_prune.structure.blocks import require_supported
+from yolo_prune.structure.blocks import is_own, require_supported
 from yolo_prune.structure.tracing import Trace, trace
 
-KNOWN = ("ultralytics", "torch")
 TRACE_SIZE = 64  # pixels; channel dependencies do not depend on it, and tracing is several times faster than at 640
 
 
@@ -88,8 +87,7 @@ def foreign_blocks(model: nn.Module) -> dict[str, str]:
     """
     modules = dict(model.named_modules())
     paths = sorted({path for path in trace(model, max(TRACE_SIZE, 2 * int(model.stride.max()))).kept.values() if path})
-    kinds = {path: type(modules[path]) for path in paths}
-    return {path: kind.__name__ for path, kind in kinds.items() if kind.__module__.partition(".")[0] not in KNOWN}
+    return {path: type(modules[path]).__name__ for path in paths if not is_own(modules[path])}
 
 
 def _units(traced: Trace) -> dict[int, dict[tuple[str, str], list[int]]]:

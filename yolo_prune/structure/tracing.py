@@ -21,16 +21,26 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from yolo_prune.structure.blocks import conv_blocks, input_channels, is_depthwise, is_plain, splits_by, weight_layers
+from yolo_prune.structure.blocks import (
+    conv_blocks,
+    input_channels,
+    is_depthwise,
+    is_own,
+    is_plain,
+    splits_by,
+    weight_layers,
+)
 
 # Operations by what they do to channels; names of aten.
 SHAPES = {"new_full", "new_zeros", "new_ones", "new_empty", "zeros_like", "ones_like", "full_like", "empty_like"}
 UNARY = {
-    "silu", "silu_", "relu", "relu_", "sigmoid", "sigmoid_", "gelu", "hardtanh", "hardtanh_", "hardswish", "hardswish_",
+    "silu", "silu_", "relu", "relu_", "gelu", "hardtanh", "hardtanh_", "hardswish", "hardswish_",
     "leaky_relu", "leaky_relu_", "elu", "elu_", "mish", "mish_", "tanh", "softplus", "clone", "detach", "alias",
     "_to_copy", "native_dropout", "max_pool2d_with_indices", "avg_pool2d", "_adaptive_avg_pool2d",
     "adaptive_max_pool2d", "upsample_nearest2d", "upsample_bilinear2d", "neg", "abs", "pow", "sqrt", "exp",
 }  # fmt: skip
+LIFTING = {"sigmoid", "sigmoid_", "hardsigmoid", "hardsigmoid_", "softplus", "exp"}  # do not leave zero at zero
+PRODUCTS = {"mul", "mul_", "div", "div_"}
 BINARY = {"add", "add_", "sub", "sub_", "mul", "mul_", "div", "div_", "maximum", "minimum"}
 NORMS = {
     "native_batch_norm", "cudnn_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training",
@@ -39,10 +49,11 @@ NORMS = {
 
 
 class Channels(NamedTuple):
-    """The numbers of a tensor's channels, and the dimension that they lie along."""
+    """The numbers of a tensor's channels, the dimension that they lie along, and whether removed ones would be zero."""
 
     dim: int
     ids: tuple[int, ...]
+    zero: bool = True
 
 
 @dataclass
@@ -175,8 +186,11 @@ class _Tracer(TorchDispatchMode):
             pass
         elif name in UNARY:
             self._put(_first(out), self._get(args[0]))
+        elif name in LIFTING:
+            channels = self._get(args[0])
+            self._put(out, channels and channels._replace(zero=False))
         elif name in BINARY:
-            self._binary(out, *args[:2])
+            self._binary(out, *args[:2], product=name in PRODUCTS)
         elif name in NORMS:
             self._norm(out, *args[:2])
         elif name in HANDLERS:
@@ -221,10 +235,12 @@ class _Tracer(TorchDispatchMode):
 
     def _convolution(self, out, x, weight, _bias, *_args) -> None:
         name, layer = self._layers.get(id(weight), ("", None))
+        read = self._get(x)
         if layer is None or not is_plain(layer):
             self.keep([x])
             return
-        read = self._get(x)
+        if read and not read.zero:
+            self.keep([x])
         elements = out.shape[-2] * out.shape[-1]
         self.found.elements[name] = self.found.elements.get(name, 0) + elements
         if is_depthwise(layer) and read:
@@ -252,6 +268,8 @@ class _Tracer(TorchDispatchMode):
             self.keep([x])
             return
         name, _layer = self._layers[id(weight)]
+        if read and not read.zero:
+            self.keep([x])
         self.found.elements[name] = self.found.elements.get(name, 0) + 1
         if read:
             self._use(name, "in", read.ids)
@@ -264,7 +282,7 @@ class _Tracer(TorchDispatchMode):
             self.keep([x])
         self._put(_first(out), self._get(x))
 
-    def _binary(self, out, one, other) -> None:
+    def _binary(self, out, one, other, product: bool) -> None:
         tensors = [tensor for tensor in (one, other) if isinstance(tensor, torch.Tensor) and tensor.numel() > 1]
         known = [tensor for tensor in tensors if self._get(tensor)]
         if not known:
@@ -281,7 +299,10 @@ class _Tracer(TorchDispatchMode):
         for channels in joined[1:]:
             self.found.join(joined[0].ids, channels.ids)
         if joined:
-            self._put(out, joined[0])
+            zeros = [channels.zero for channels in joined]
+            number = next((v for v in (one, other) if not isinstance(v, torch.Tensor) or v.numel() == 1), 0)
+            shifted = not product and (isinstance(number, torch.Tensor) or number != 0)
+            self._put(out, joined[0]._replace(zero=(any(zeros) if product else all(zeros)) and not shifted))
 
     def _cat(self, out, tensors, dim=0) -> None:
         known = [self._get(tensor) for tensor in tensors]
@@ -300,7 +321,8 @@ class _Tracer(TorchDispatchMode):
                 self.found.join(known[0].ids, channels.ids)
             self._put(out, known[0])
             return
-        self._put(out, Channels(dim, sum((channels.ids for channels in known), ())))
+        zero = all(channels.zero for channels in known)
+        self._put(out, Channels(dim, sum((channels.ids for channels in known), ()), zero))
 
     def _fixed(self, tensor: torch.Tensor, dim: int) -> Channels:
         ids = self.found.new(tensor.shape[dim])
@@ -348,8 +370,10 @@ class _Tracer(TorchDispatchMode):
         for piece in out:
             pieces.append(channels.ids[start : start + piece.shape[dim]])
             start += piece.shape[dim]
-            self._put(piece, Channels(channels.dim, pieces[-1]))
-        known = splits_by(self.running[-1][0]) if by_attribute else "halves"
+            self._put(piece, channels._replace(ids=pieces[-1]))
+        block = self.running[-1][0]
+        # `chunk` and `split` into pieces of a given size look alike; Ultralytics' own blocks use the first.
+        known = splits_by(block) if by_attribute else "halves" if is_own(block) else None
         if known is None or (known == "halves" and len({len(piece) for piece in pieces}) > 1):
             self.keep([x])
         elif known == "halves":
