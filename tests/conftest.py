@@ -40,6 +40,12 @@ def yolov8n_bccd():
 
 
 @pytest.fixture(scope="session")
+def yolo11n():
+    """Path of the COCO-trained YOLO11n."""
+    return _shared_weights("yolo11n")
+
+
+@pytest.fixture(scope="session")
 def coco_mini(tmp_path_factory):
     """Yaml of a copy of coco-mini with 24 images a split."""
     return _shared_dataset("coco-mini", tmp_path_factory.mktemp("data"), limit=24)

@@ -1,4 +1,5 @@
 import pytest
+from ultralytics import YOLO as StockYOLO
 
 from yolo_prune import YOLO, RequestError
 
@@ -97,3 +98,28 @@ def test_a_search_judges_by_map_on_training_images(yolov8n_bccd, bccd, tmp_path)
     assert 0.84 <= found.summary["final"]["macs"] / found.summary["base"]["macs"] <= 0.85
     with pytest.raises(RequestError, match="has none yet"):
         YOLO("yolov8n.yaml").prune(data=bccd, search="1m", out=tmp_path / "untrained")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["yolov5n", "yolov6n", "yolov9t", "yolov10n", "yolo11n", "yolo12n", "yolo26n"])
+def test_other_families_go_the_whole_way(name, bccd, tmp_path):
+    """Scored, slimmed, trained as it is slimmed, exported, and opened by plain Ultralytics."""
+    result = YOLO(f"{name}.yaml").prune(
+        data=bccd, epochs=1, imgsz=64, batch=8, samples=8, workers=0, out=tmp_path / "out"
+    )
+    final, base = result.summary["final"], result.summary["base"]
+    assert 0.53 <= final["macs"] / base["macs"] <= 0.54
+    stock = StockYOLO(final["checkpoint"]).model
+    assert sum(p.numel() for p in stock.parameters()) == final["params"] < 0.9 * base["params"]
+    assert result.summary["exports"][0]["max_abs_diff"] < 0.01
+
+
+@pytest.mark.slow
+def test_a_trained_model_of_another_family_is_reconstructed_and_fine_tuned(yolo11n, coco_mini, tmp_path):
+    result = YOLO(yolo11n).prune(
+        data=coco_mini, target_macs="80%", rounds=2, epochs=1, imgsz=96, batch=8, samples=8, workers=0, export="",
+        out=tmp_path / "out",
+    )  # fmt: skip
+    assert result.summary["options"]["reconstruct"]
+    assert 0.79 <= result.summary["final"]["macs"] / result.summary["base"]["macs"] <= 0.8
+    assert sum(p.numel() for p in result.model.model.parameters()) == result.summary["final"]["params"]

@@ -288,9 +288,12 @@ class _Job:
         if budget is not None:
             budget = budget.part(1 if self.config.dry_run else self.rounds)
             judge = self._judge(budget)
-        return self.slimmer.slim(
+        slimmed = self.slimmer.slim(
             model, progress, steps, self._images, reconstruction, untrained=untrained, judge=judge, budget=budget
         )
+        if judge is not None:
+            judge.bar.close()
+        return slimmed
 
     def _judge(self, budget: Budget) -> _Judge:
         device = self.config.train_args.get("device")

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from yolo_prune.structure.blocks import is_own, require_supported
-from yolo_prune.structure.tracing import Trace, trace
+from yolo_prune.structure.channels import Trace
+from yolo_prune.structure.tracing import trace
 
 TRACE_SIZE = 64  # pixels; channel dependencies do not depend on it, and tracing is several times faster than at 640
 
