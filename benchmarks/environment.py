@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -13,7 +14,8 @@ from yolo_prune.reporting.summary import versions
 
 def describe() -> str:
     """Versions, processor, threads."""
-    packages = ", ".join(f"{name} {version}" for name, version in versions().items())
+    known = versions() | {"torch-pruning": version("torch-pruning")}
+    packages = ", ".join(f"{name} {number}" for name, number in known.items())
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
     return f"{packages}; {device}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
 

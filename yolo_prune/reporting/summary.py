@@ -14,7 +14,7 @@ from yolo_prune.export import Exported
 from yolo_prune.files import whole
 from yolo_prune.structure import Cost
 
-PACKAGES = ("ultralytics", "torch", "torch-pruning", "pycocotools", "onnx", "onnxruntime")
+PACKAGES = ("ultralytics", "torch", "pycocotools", "onnx", "onnxruntime")
 
 
 @dataclass

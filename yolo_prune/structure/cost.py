@@ -1,8 +1,9 @@
 """MACs and parameters of a model under a plan, in closed form.
 
-Counted as `torch_pruning.utils.count_ops_and_params` counts them: multiply-accumulates of the convolutions and their
-biases, two operations per element of a batch norm, one per element of a pooling or upsampling layer; activations and
-additions are free. Ultralytics' GFLOPs are about twice the MACs.
+Counted as `torch_pruning.utils.count_ops_and_params` counts them: multiply-accumulates of the layers with weights and
+their biases, two operations per element of a batch norm, one per element that a pooling layer reads or an upsampling
+layer makes; additions, activations and attention's products are free. A transposed convolution counts its whole kernel
+at each output, as there. Ultralytics' GFLOPs are about twice the MACs.
 """
 
 from __future__ import annotations
