@@ -123,3 +123,14 @@ def test_a_trained_model_of_another_family_is_reconstructed_and_fine_tuned(yolo1
     assert result.summary["options"]["reconstruct"]
     assert 0.79 <= result.summary["final"]["macs"] / result.summary["base"]["macs"] <= 0.8
     assert sum(p.numel() for p in result.model.model.parameters()) == result.summary["final"]["params"]
+
+
+@pytest.mark.slow
+def test_fine_tuning_that_does_harm_is_told(yolov8n_bccd, bccd, tmp_path):
+    options = {"data": bccd, "criterion": "l1", "target_macs": "95%", "rounds": 1, "epochs": 1, "imgsz": 160,
+               "batch": 8, "samples": 8, "workers": 0, "export": ""}  # fmt: skip
+    harmed = YOLO(yolov8n_bccd).prune(**options, lr0=0.5, out=tmp_path / "harmed")
+    assert harmed.summary["final"]["map50_95"] < harmed.summary["final"]["map50_95_before_training"]
+    assert "fine-tuning lowered mAP50-95" in harmed.summary["notes"][-1]
+    gentle = YOLO(yolov8n_bccd).prune(**options, lr0=1e-6, out=tmp_path / "gentle")
+    assert not any("lowered" in note for note in gentle.summary["notes"])

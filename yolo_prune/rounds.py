@@ -42,6 +42,7 @@ from yolo_prune.training import TRAINERS, fine_tune, initialised, is_untrained
 
 DEFAULT_ROUNDS = 4
 DEFAULT_EPOCHS = 10
+WORSE = 0.005  # mAP50-95 that fine-tuning may cost without a note
 STEPS = 4  # of scoring, in all rounds together, at least one in each
 
 
@@ -206,6 +207,11 @@ class _Job:
         for number in range(1, self.rounds + 1):
             yolo, plan, stage = self._round(yolo, plan, number, directory / f"round{number}")
             summary.rounds.append(stage)
+            if self.epochs and (stage.map50_95_before_training or 0) > stage.map50_95 + WORSE:
+                summary.notes.append(
+                    f"round {number}: fine-tuning lowered mAP50-95 from {stage.map50_95_before_training:.3f} to "
+                    f"{stage.map50_95:.3f}; more images, a lower lr0 or epochs=0 may keep more"
+                )
             summary.write(directory / "summary.json")
         plan.save(directory / "plan.json")
 
