@@ -96,8 +96,10 @@ def test_a_search_judges_by_map_on_training_images(yolov8n_bccd, bccd, tmp_path)
     better = found.summary["final"]["search"]["best"] > found.summary["final"]["search"]["start"]
     assert (found.plan.layers != plain.plan.layers) == better
     assert 0.84 <= found.summary["final"]["macs"] / found.summary["base"]["macs"] <= 0.85
-    with pytest.raises(RequestError, match="has none yet"):
+    with pytest.raises(RequestError, match="needs reconstruction: a trained model"):
         YOLO("yolov8n.yaml").prune(data=bccd, search="1m", out=tmp_path / "untrained")
+    with pytest.raises(RequestError, match="no --no-reconstruct"):
+        YOLO(yolov8n_bccd).prune(data=bccd, search="1m", reconstruct=False, out=tmp_path / "cut")
 
 
 @pytest.mark.slow

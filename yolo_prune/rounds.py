@@ -141,10 +141,11 @@ class _Job:
             self.folder = FolderImages.draw(config.calibration, config.samples, self.imgsz, config.seed)
             self.folder.require_readable()
         self.reconstructs = self._reconstructs()
+        if config.search is not None and not self.reconstructs:
+            raise RequestError("search tries models right after slimming, which needs reconstruction: a trained model, "
+                               "real images to calibrate on, and no --no-reconstruct")  # fmt: skip
         if self.untrained and config.regularization:
             raise RequestError("regularize trains before the first slimming; a model from a yaml is slimmed untrained")
-        if self.untrained and config.search is not None:
-            raise RequestError("search judges by mAP, and a model from a yaml has none yet")
         if self.untrained and config.distill:
             raise RequestError("distill needs a trained model to learn from; a model from a yaml knows nothing yet")
         self.epochs = config.epochs

@@ -3,7 +3,7 @@
 Scores rank the channels of one layer well; how many each layer loses is decided by comparing scores between layers,
 which is the weaker half. A search changes these numbers at random, at the same cost, and keeps a change if the slimmed
 model is better: a (1+1) evolution strategy on the logarithms of the widths. What is better is for the caller to judge:
-by mAP on training images, because the loss on them ranks plans differently (README).
+by mAP on training images, because the loss on them ranks plans differently.
 """
 
 from __future__ import annotations

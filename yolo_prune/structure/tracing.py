@@ -35,9 +35,9 @@ from yolo_prune.structure.channels import Channels, Trace, Use
 SHAPES = {"new_full", "new_zeros", "new_ones", "new_empty", "zeros_like", "ones_like", "full_like", "empty_like"}
 UNARY = {
     "silu", "silu_", "relu", "relu_", "gelu", "hardtanh", "hardtanh_", "hardswish", "hardswish_",
-    "leaky_relu", "leaky_relu_", "elu", "elu_", "mish", "mish_", "tanh", "softplus", "clone", "detach", "alias",
+    "leaky_relu", "leaky_relu_", "elu", "elu_", "mish", "mish_", "tanh", "clone", "detach", "alias",
     "_to_copy", "native_dropout", "max_pool2d_with_indices", "avg_pool2d", "_adaptive_avg_pool2d",
-    "adaptive_max_pool2d", "upsample_nearest2d", "upsample_bilinear2d", "neg", "abs", "pow", "sqrt", "exp",
+    "adaptive_max_pool2d", "upsample_nearest2d", "upsample_bilinear2d", "neg", "abs", "pow", "sqrt",
 }  # fmt: skip
 LIFTING = {"sigmoid", "sigmoid_", "hardsigmoid", "hardsigmoid_", "softplus", "exp"}  # do not leave zero at zero
 PRODUCTS = {"mul", "mul_", "div", "div_"}
@@ -172,13 +172,13 @@ class _Tracer(TorchDispatchMode):
     def _convolution(self, out, x, weight, _bias, *_args) -> None:
         name, layer = self._layers.get(id(weight), ("", None))
         read = self._get(x)
+        if layer is not None:
+            self.found.elements[name] = self.found.elements.get(name, 0) + out.shape[-2] * out.shape[-1]
         if layer is None or not is_plain(layer):
             self.keep([x])
             return
         if read and not read.zero:
             self.keep([x])
-        elements = out.shape[-2] * out.shape[-1]
-        self.found.elements[name] = self.found.elements.get(name, 0) + elements
         if is_depthwise(layer) and read:
             ids = read.ids
         else:
