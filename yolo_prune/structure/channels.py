@@ -66,6 +66,6 @@ class Trace:
         self.kept.update(dict.fromkeys(channels, why))
 
     @property
-    def whole(self) -> dict[int, str]:
-        """The roots of the channels that must stay, and why."""
-        return {self.root(channel): why for channel, why in self.kept.items()}
+    def whole(self) -> set[int]:
+        """The roots of the channels that must stay."""
+        return {self.root(channel) for channel in self.kept}

@@ -53,10 +53,10 @@ def find_groups(model: nn.Module) -> list[ChannelGroup]:
     channels than element by element, as attention does.
     """
     require_supported(model)
-    traced = trace(model, max(TRACE_SIZE, 2 * int(model.stride.max())))
+    traced = _traced(model)
     order = {name: i for i, (name, _) in enumerate(model.named_modules())}
     units = _units(traced)
-    whole = set(traced.whole)
+    whole = traced.whole
     while True:
         alike = _alike(traced, units, whole)
         unequal = _unequal(traced, alike, whole)
@@ -87,8 +87,12 @@ def foreign_blocks(model: nn.Module) -> dict[str, str]:
     What they read and make is kept whole.
     """
     modules = dict(model.named_modules())
-    paths = sorted({path for path in trace(model, max(TRACE_SIZE, 2 * int(model.stride.max()))).kept.values() if path})
+    paths = sorted({path for path in _traced(model).kept.values() if path})
     return {path: type(modules[path]).__name__ for path in paths if not is_own(modules[path])}
+
+
+def _traced(model: nn.Module) -> Trace:
+    return trace(model, max(TRACE_SIZE, 2 * int(model.stride.max())))
 
 
 def _units(traced: Trace) -> dict[int, dict[tuple[str, str], list[int]]]:

@@ -177,19 +177,31 @@ class _Tracer(TorchDispatchMode):
         if layer is None or not is_plain(layer):
             self.keep([x])
             return
+        if read and is_depthwise(layer):
+            self._make(name, out, read.ids)
+            if not read.zero:
+                self.keep([x])
+        elif layer.groups > 1:
+            self.keep([x])
+            self.found.keep(self._make(name, out), name)
+        else:
+            self._read(name, x)
+            self._make(name, out)
+
+    def _read(self, layer: str, x: torch.Tensor) -> None:
+        """A layer reads all channels of a tensor."""
+        read = self._get(x)
         if read and not read.zero:
             self.keep([x])
-        if is_depthwise(layer) and read:
-            ids = read.ids
-        else:
-            ids = self.found.new(out.shape[1])
-            if layer.groups > 1:
-                self.keep([x])
-                self.found.keep(ids, name)
-            elif read:
-                self._use(name, "in", read.ids)
-        self._use(name, "out", ids)
+        if read:
+            self._use(layer, "in", read.ids)
+
+    def _make(self, layer: str, out: torch.Tensor, ids: tuple[int, ...] | None = None) -> tuple[int, ...]:
+        """A layer makes the channels of a tensor: new ones, or those that it read."""
+        ids = self.found.new(out.shape[1]) if ids is None else ids
+        self._use(layer, "out", ids)
         self._put(out, Channels(1, ids))
+        return ids
 
     def _transpose(self, out, weight) -> None:
         if id(weight) in self._layers:  # of a linear layer, which multiplies by it
@@ -204,14 +216,9 @@ class _Tracer(TorchDispatchMode):
             self.keep([x])
             return
         name, _layer = self._layers[id(weight)]
-        if read and not read.zero:
-            self.keep([x])
         self.found.elements[name] = self.found.elements.get(name, 0) + 1
-        if read:
-            self._use(name, "in", read.ids)
-        ids = self.found.new(out.shape[1])
-        self._use(name, "out", ids)
-        self._put(out, Channels(1, ids))
+        self._read(name, x)
+        self._make(name, out)
 
     def _norm(self, out, x, weight=None) -> None:
         if id(weight) not in self._norms:  # not the one behind a convolution: nobody would slice it
@@ -232,13 +239,11 @@ class _Tracer(TorchDispatchMode):
         if any(self._get(t) is None for t in tensors if t.shape[dim] == out.shape[dim]):
             self.keep(known)  # what it meets cannot be removed
         joined = [self._get(tensor) for tensor in known if tensor.shape[dim] == out.shape[dim]]
-        for channels in joined[1:]:
-            self.found.join(joined[0].ids, channels.ids)
         if joined:
             zeros = [channels.zero for channels in joined]
             number = next((v for v in (one, other) if not isinstance(v, torch.Tensor) or v.numel() == 1), 0)
             shifted = not product and (isinstance(number, torch.Tensor) or number != 0)
-            self._put(out, joined[0]._replace(zero=(any(zeros) if product else all(zeros)) and not shifted))
+            self._put(out, self._joined(joined)._replace(zero=(any(zeros) if product else all(zeros)) and not shifted))
 
     def _cat(self, out, tensors, dim=0) -> None:
         known = [self._get(tensor) for tensor in tensors]
@@ -253,9 +258,7 @@ class _Tracer(TorchDispatchMode):
             self.keep(tensors)
             return
         if dim != where:
-            for channels in known[1:]:
-                self.found.join(known[0].ids, channels.ids)
-            self._put(out, known[0])
+            self._put(out, self._joined(known))
             return
         zero = all(channels.zero for channels in known)
         self._put(out, Channels(dim, sum((channels.ids for channels in known), ()), zero))
@@ -272,9 +275,14 @@ class _Tracer(TorchDispatchMode):
         if not all(known) or len({channels.dim for channels in known}) > 1:
             self.keep(tensors)
             return
-        for channels in known[1:]:
-            self.found.join(known[0].ids, channels.ids)
-        self._put(out, Channels(known[0].dim + (dim % out.dim() <= known[0].dim), known[0].ids))
+        joined = self._joined(known)
+        self._put(out, joined._replace(dim=joined.dim + (dim % out.dim() <= joined.dim)))
+
+    def _joined(self, channels: Sequence[Channels]) -> Channels:
+        """Those of several tensors, which are the same from here on."""
+        for other in channels[1:]:
+            self.found.join(channels[0].ids, other.ids)
+        return channels[0]._replace(zero=all(each.zero for each in channels))
 
     def _reduction(self, out, x, dims=None, keepdim=False, **_) -> None:
         channels = self._get(x)
@@ -286,7 +294,8 @@ class _Tracer(TorchDispatchMode):
         if not gone or channels.dim in gone:
             self.keep([x])
             return
-        self._put(out, Channels(channels.dim - (0 if keepdim else sum(d < channels.dim for d in gone)), channels.ids))
+        before = 0 if keepdim else sum(d < channels.dim for d in gone)
+        self._put(out, channels._replace(dim=channels.dim - before))
 
     def _split(self, out, x, _size, dim=0) -> None:
         self._pieces(out, x, dim, by_attribute=False)
