@@ -169,8 +169,16 @@ def evaluate(yolo, dataset: Dataset, truth: GroundTruth, imgsz: int, batch: int,
         validators.append(RecordingValidator(**kwargs))
         return validators[0]
 
+    metrics = _validated(yolo, validator, dataset, imgsz, batch, device)
+    return Accuracy(
+        float(metrics.box.map), float(metrics.box.map50), *truth.average_precision(validators[0].detections)
+    )
+
+
+def _validated(yolo, validator: Callable[..., DetectionValidator], dataset: Dataset, imgsz: int, batch: int, device):
+    """Ultralytics' metrics of the model on the dataset."""
     with tempfile.TemporaryDirectory() as directory:  # Ultralytics makes one for every validation
-        metrics = yolo.val(
+        return yolo.val(
             validator=validator,
             data=dataset.yaml,
             imgsz=imgsz,
@@ -180,9 +188,6 @@ def evaluate(yolo, dataset: Dataset, truth: GroundTruth, imgsz: int, batch: int,
             verbose=False,
             project=directory,
         )
-    return Accuracy(
-        float(metrics.box.map), float(metrics.box.map50), *truth.average_precision(validators[0].detections)
-    )
 
 
 class _ChosenImagesValidator(DetectionValidator):
@@ -201,17 +206,8 @@ def map_on(yolo, dataset: Dataset, images: TrainingImages, imgsz: int, device: A
     level = LOGGER.level
     LOGGER.setLevel(logging.WARNING)
     try:
-        with tempfile.TemporaryDirectory() as directory:
-            metrics = yolo.val(
-                validator=partial(_ChosenImagesValidator, images=images),
-                data=dataset.yaml,
-                imgsz=imgsz,
-                batch=images.batch,
-                device=device,
-                plots=False,
-                verbose=False,
-                project=directory,
-            )
+        validator = partial(_ChosenImagesValidator, images=images)
+        metrics = _validated(yolo, validator, dataset, imgsz, images.batch, device)
     finally:
         LOGGER.setLevel(level)
     return float(metrics.box.map)
