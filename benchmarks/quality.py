@@ -31,7 +31,7 @@ from benchmarks.environment import describe
 from benchmarks.peers import PEERS
 from yolo_prune.calibration import Calibration
 from yolo_prune.config import PruneConfig
-from yolo_prune.evaluation import map_on
+from yolo_prune.evaluation import metric_on
 from yolo_prune.recalibration import recalibrated
 from yolo_prune.reconstruction import Reconstruction
 from yolo_prune.slimming import Slimmer
@@ -125,7 +125,9 @@ def slimmed_by(options: dict[str, Any], bench: Bench, calibration: Calibration, 
     reconstruction = Reconstruction(model, calibration.scoring) if reconstructs else None
 
     def judge(slim: nn.Module) -> float:
-        return map_on(bench.yolo.around(copy.deepcopy(slim)), bench.dataset, calibration.all_scored, bench.imgsz, None)
+        return metric_on(
+            bench.yolo.around(copy.deepcopy(slim)), bench.dataset, calibration.all_scored, bench.imgsz, None
+        )
 
     _, slim, _ = Slimmer(model, config, bench.imgsz).slim(
         model,

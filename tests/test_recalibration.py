@@ -8,7 +8,7 @@ from torch import nn
 from yolo_prune import YOLO
 from yolo_prune.calibration import Calibration
 from yolo_prune.dataset import resolve
-from yolo_prune.loss import detection_loss
+from yolo_prune.loss import mean_loss
 from yolo_prune.recalibration import recalibrated, reestimate_batch_norms
 
 
@@ -40,7 +40,7 @@ def test_ruined_statistics_are_replaced(yolov8n_bccd, calibration):
             module.running_var *= 3
     better, changed = recalibrated(ruined, calibration)
     assert changed
-    assert detection_loss(better, calibration.judging) < detection_loss(ruined, calibration.judging)
+    assert mean_loss(better, calibration.judging) < mean_loss(ruined, calibration.judging)
 
 
 def test_good_statistics_stay_where_new_ones_are_worse(yolov8n_bccd, calibration):

@@ -10,7 +10,7 @@ from tests.structure.plans import random_removal
 from yolo_prune import YOLO, RequestError, criteria, reconstruction
 from yolo_prune.calibration import Calibration
 from yolo_prune.dataset import resolve
-from yolo_prune.loss import detection_loss
+from yolo_prune.loss import mean_loss
 from yolo_prune.reconstruction import Reconstruction
 from yolo_prune.select import select
 from yolo_prune.structure import CostModel, PruningPlan, find_groups
@@ -123,7 +123,7 @@ def test_on_real_images_it_keeps_most_of_what_slimming_costs(yolov8n_bccd, bccd)
     scores = criteria.score(model, calibration.scoring, "taylor", groups=groups)
     plan = PruningPlan.full(model).without(groups, select(groups, scores, costs, {"macs": 0.54 * costs.full.macs}))
     full, cut, rebuilt = (
-        detection_loss(m, calibration.judging)
+        mean_loss(m, calibration.judging)
         for m in (model, plan.apply(model), Reconstruction(model, calibration.scoring).apply(plan))
     )
     assert rebuilt - full < 0.5 * (cut - full)

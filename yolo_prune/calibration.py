@@ -28,7 +28,7 @@ BATCH = 16
 
 @dataclass
 class TrainingImages:
-    """Batches of labelled training images, letterboxed, not augmented, as Ultralytics' losses take them.
+    """Batches of labelled training images, not augmented, as Ultralytics' losses take them.
 
     May be iterated any number of times; images are read again each time, so that memory does not grow with them.
     """
@@ -39,19 +39,25 @@ class TrainingImages:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for batch in self.loader():
-            batch["img"] = batch["img"].float() / 255
+            batch["img"] = as_floats(batch["img"])
             yield batch
 
     def __len__(self) -> int:
         return -(-len(self.indices) // self.batch)
 
     def loader(self) -> DataLoader:
-        """The batches as Ultralytics' validators take them, images in bytes."""
-        return DataLoader(Subset(self.source, self.indices), self.batch, collate_fn=self.source.collate_fn)
+        """The batches as Ultralytics' validators take them."""
+        collate = getattr(self.source, "collate_fn", None)  # torch's serves for classification
+        return DataLoader(Subset(self.source, self.indices), self.batch, collate_fn=collate)
 
     @property
     def images(self) -> Iterator[torch.Tensor]:
         return images_of(self)
+
+
+def as_floats(images: torch.Tensor) -> torch.Tensor:
+    """Images of an Ultralytics dataset in [0, 1]; those for classification are so already, all others are bytes."""
+    return images if images.is_floating_point() else images.float() / 255
 
 
 def images_of(batches: Iterable[torch.Tensor | dict[str, Any]]) -> Iterator[torch.Tensor]:

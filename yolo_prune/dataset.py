@@ -8,28 +8,31 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ultralytics.cfg import get_cfg
-from ultralytics.data import build_yolo_dataset
-from ultralytics.data.utils import check_det_dataset
-from ultralytics.utils import LOGGER
+from ultralytics.cfg import TASK2DATA, get_cfg
+from ultralytics.data import ClassificationDataset, build_yolo_dataset
+from ultralytics.data.utils import add_polygon_background, check_cls_dataset, check_det_dataset
+from ultralytics.utils import DATASETS_DIR, LOGGER
 
 from yolo_prune.errors import RequestError
 
-FALLBACK = "coco128.yaml"  # Ultralytics' small set for detection: its train and val images are the same
+# Ultralytics' small set for each task. The train and val images of most are the same.
+FALLBACK = {**TASK2DATA, "detect": "coco128.yaml", "segment": "coco128-seg.yaml"}
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A detection dataset as Ultralytics resolved it.
+    """A dataset as Ultralytics resolved it.
 
     Attributes:
-        yaml: what Ultralytics is given.
-        info: the parsed yaml with absolute paths.
+        yaml: what Ultralytics is given: a yaml, or the folder of a dataset for classification.
+        info: the parsed yaml with absolute paths: `names`, `nc`, `train`, `val`, ...
+        task: as Ultralytics names it, "detect", "segment", ...
         fallback: nobody asked for it: for calibration and a look, never for training.
     """
 
     yaml: str
     info: dict[str, Any]
+    task: str = "detect"
     fallback: bool = False
 
     @property
@@ -44,12 +47,15 @@ class Dataset:
         return Path(self.info["path"], named) if named else None
 
     def split(self, name: str, imgsz: int, batch: int = 16):
-        """A split as an Ultralytics dataset: letterboxed to squares of `imgsz` pixels, not augmented."""
-        cfg = get_cfg(overrides={"imgsz": imgsz, "task": "detect", "rect": False})
+        """A split as an Ultralytics dataset: squares of `imgsz` pixels as its validators see them, not augmented."""
+        cfg = get_cfg(overrides={"imgsz": imgsz, "task": self.task, "rect": False})
+        where = self.info[name]
         try:
-            return build_yolo_dataset(cfg, self.info[name], batch, self.info, mode="val", rect=False, fraction=1.0)
+            if self.task == "classify":
+                return ClassificationDataset(where, cfg, prefix=name, names=self.info["names"])
+            return build_yolo_dataset(cfg, where, batch, self.info, mode="val", rect=False, fraction=1.0)
         except FileNotFoundError:
-            raise RequestError(f"data {self.yaml}: {name}: there are no images in {self.info[name]}") from None
+            raise RequestError(f"data {self.yaml}: {name}: there are no images in {where}") from None
 
     @cached_property
     def val_labels(self) -> list[dict[str, Any]]:
@@ -57,47 +63,64 @@ class Dataset:
         return self.split("val", 640).labels
 
 
-def resolve(data: str | None, recorded: str | None, classes: int | None) -> Dataset:
+def resolve(data: str | None, recorded: str | None, classes: int | None, task: str = "detect") -> Dataset:
     """Find the dataset: the one asked for, else the one the checkpoint records, else a small set for a look only.
 
     Args:
-        data: yaml asked for; it is downloaded if it says how, as by Ultralytics.
-        recorded: yaml that the checkpoint records; used only if its images are there.
+        data: yaml (or folder) asked for; it is downloaded if it says how, as by Ultralytics.
+        recorded: yaml (or folder) that the checkpoint records; used only if its images are there.
         classes: number of classes of the model; None: any will do.
+        task: as Ultralytics names it.
 
     Raises:
         RequestError: it does not resolve, or has other classes than the model.
     """
     if data is not None:
-        info = _parsed(data, download=True)
+        info = _parsed(data, task, download=True)
         if classes is not None and info["nc"] != classes:
             raise RequestError(
                 f"data {data} has {info['nc']} classes and the model {classes}; "
                 "train the model on this dataset first, then slim it"
             )
-        return Dataset(data, info)
+        return Dataset(data, info, task)
     with contextlib.suppress(RequestError):
-        info = _parsed(recorded, download=False) if recorded else {"nc": None}
+        info = _parsed(recorded, task, download=False) if recorded else {"nc": None}
         if info["nc"] == classes:
-            return Dataset(recorded, info)
+            return Dataset(recorded, info, task)
+    fallback = FALLBACK[task]
     try:
-        info = _parsed(FALLBACK, download=True)
+        info = _parsed(fallback, task, download=True)
     except RequestError:
         info = {"nc": None}
     if info["nc"] != classes:
         raise RequestError(f"no dataset: the checkpoint's ({recorded}) is not here; give its yaml with --data")
-    return Dataset(FALLBACK, info, fallback=True)
+    return Dataset(fallback, info, task, fallback=True)
 
 
-def _parsed(yaml: str, download: bool) -> dict[str, Any]:
+def _parsed(data: str, task: str, download: bool) -> dict[str, Any]:
     try:
-        info = check_det_dataset(yaml, autodownload=download)
+        info = _folders(data, download) if task == "classify" else check_det_dataset(data, autodownload=download)
     except Exception as error:  # whatever a yaml, a path or a download can do wrong
-        LOGGER.debug(f"{yaml}: {error!r}")
-        raise RequestError(f"data {yaml}: {' '.join(str(error).split())}") from None
+        LOGGER.debug(f"{data}: {error!r}")
+        raise RequestError(f"data {data}: {' '.join(str(error).split())}") from None
     for split in ("train", "val"):
         paths = info[split] if isinstance(info[split], list) else [info[split]]
         for path in paths:
-            if not Path(path).exists():
-                raise RequestError(f"data {yaml}: {split}: {path} does not exist; check 'path:' and '{split}:'")
-    return info
+            if path is None or not Path(path).exists():
+                raise RequestError(f"data {data}: {split}: {path} does not exist; check 'path:' and '{split}:'")
+    if task == "pose" and "kpt_shape" not in info:
+        raise RequestError(f"data {data}: a dataset for poses says its kpt_shape: [number of keypoints, 2 or 3]")
+    return add_polygon_background(info) if task == "semantic" else info
+
+
+def _folders(data: str, download: bool) -> dict[str, Any]:
+    """A dataset for classification: a folder with a folder for each class in `train` and in `val`."""
+    here = Path(data) if Path(data).is_dir() else DATASETS_DIR / data
+    if Path(data).suffix.lower() in (".yaml", ".yml"):
+        raise ValueError("classification reads a folder, with a folder for each class in train and in val, not a yaml")
+    if not here.is_dir() and not download:
+        raise FileNotFoundError(f"{here} is not here")
+    if here.is_dir() and not (here / "train").is_dir():
+        raise FileNotFoundError(f"there is no {here / 'train'}, with a folder of images for each class")
+    info = check_cls_dataset(data)
+    return {**info, "val": info["val"] or info["test"]}

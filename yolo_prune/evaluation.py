@@ -1,4 +1,4 @@
-"""What a model achieves: mAP by Ultralytics' validator and by pycocotools, and latency."""
+"""What a model achieves: mAP (or what its task is judged by) by Ultralytics and by pycocotools, and latency."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,11 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import nn
 from torch.utils.data import DataLoader
+from ultralytics.engine.validator import BaseValidator
 from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.utils import LOGGER, ops
 
-from yolo_prune.calibration import TrainingImages
+from yolo_prune.calibration import TrainingImages, as_floats
 from yolo_prune.dataset import Dataset
 from yolo_prune.errors import RequestError
 
@@ -149,36 +149,72 @@ class RecordingValidator(DetectionValidator):
 
 
 @dataclass(frozen=True)
-class Accuracy:
-    """mAP of one model on one val split, by both evaluators."""
+class Metric:
+    """The figure by which a task is judged; the higher, the better.
 
-    map50_95: float
-    map50: float
-    map50_95_pycocotools: float
-    map50_pycocotools: float
-
-
-def evaluate(yolo, dataset: Dataset, truth: GroundTruth, imgsz: int, batch: int, device: Any) -> Accuracy:
-    """Measure mAP on the dataset's val split with Ultralytics' validator and its defaults, and with pycocotools.
-
-    Both judge the same detections (confidence at least 0.001, at most 300 an image; pycocotools reads the best 100).
+    Attributes:
+        key: in Ultralytics' results.
+        title: what people call it.
     """
-    validators: list[RecordingValidator] = []
+
+    key: str
+    title: str
+
+
+MAP = "mAP50-95"
+METRICS = {
+    "detect": Metric("metrics/mAP50-95(B)", MAP),
+    "segment": Metric("metrics/mAP50-95(M)", f"mask {MAP}"),
+    "pose": Metric("metrics/mAP50-95(P)", f"pose {MAP}"),
+    "obb": Metric("metrics/mAP50-95(B)", MAP),
+    "classify": Metric("metrics/accuracy_top1", "top-1"),
+    "semantic": Metric("metrics/mIoU", "mIoU"),
+    "depth": Metric("metrics/delta1", "delta1"),
+}
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What one model achieves on one val split. None: the task is not judged by that.
+
+    Attributes:
+        metrics: all that Ultralytics' validator gives, by its names.
+        map50_95, map50: of the task's own objects: boxes, masks, keypoints or oriented boxes.
+        map50_95_pycocotools, map50_pycocotools: of boxes, in detection, by pycocotools.
+    """
+
+    metrics: dict[str, float]
+    map50_95: float | None = None
+    map50: float | None = None
+    map50_95_pycocotools: float | None = None
+    map50_pycocotools: float | None = None
+
+
+def evaluate(yolo, dataset: Dataset, truth: GroundTruth | None, imgsz: int, batch: int, device: Any) -> Accuracy:
+    """Measure a model on the dataset's val split with Ultralytics' validator and its defaults.
+
+    Given the ground truth of boxes, also with pycocotools. Both judge the same detections (confidence at least 0.001,
+    at most 300 an image; pycocotools reads the best 100).
+    """
+    recording: list[RecordingValidator] = []
 
     def validator(**kwargs: Any) -> RecordingValidator:
-        validators.append(RecordingValidator(**kwargs))
-        return validators[0]
+        recording.append(RecordingValidator(**kwargs))
+        return recording[0]
 
-    metrics = _validated(yolo, validator, dataset, imgsz, batch, device)
-    return Accuracy(
-        float(metrics.box.map), float(metrics.box.map50), *truth.average_precision(validators[0].detections)
-    )
+    metrics = _validated(yolo, validator if truth else None, dataset, imgsz, batch, device)
+    key = METRICS[dataset.task].key
+    by_ultralytics = (metrics[key], metrics[key.replace("50-95", "50")]) if MAP in key else (None, None)
+    by_pycocotools = truth.average_precision(recording[0].detections) if truth else (None, None)
+    return Accuracy(metrics, *by_ultralytics, *by_pycocotools)
 
 
-def _validated(yolo, validator: Callable[..., DetectionValidator], dataset: Dataset, imgsz: int, batch: int, device):
+def _validated(
+    yolo, validator: Callable[..., BaseValidator] | None, dataset: Dataset, imgsz: int, batch: int, device: Any
+) -> dict[str, float]:
     """Ultralytics' metrics of the model on the dataset."""
     with tempfile.TemporaryDirectory() as directory:  # Ultralytics makes one for every validation
-        return yolo.val(
+        metrics = yolo.val(
             validator=validator,
             data=dataset.yaml,
             imgsz=imgsz,
@@ -188,29 +224,29 @@ def _validated(yolo, validator: Callable[..., DetectionValidator], dataset: Data
             verbose=False,
             project=directory,
         )
+    return {name: float(value) for name, value in metrics.results_dict.items() if name != "fitness"}
 
 
-class _ChosenImagesValidator(DetectionValidator):
-    """Ultralytics' validator on images that were chosen before."""
+class _ChosenImages:
+    """Mixed into an Ultralytics validator, lets it judge images that were chosen before."""
 
-    def __init__(self, *args: Any, images: TrainingImages, **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self._images = images
+    images: TrainingImages
 
     def get_dataloader(self, dataset_path: str, batch_size: int) -> DataLoader:
-        return self._images.loader()
+        return self.images.loader()
 
 
-def map_on(yolo, dataset: Dataset, images: TrainingImages, imgsz: int, device: Any) -> float:
-    """mAP50-95 on some training images, by Ultralytics' validator, which prints nothing."""
+def metric_on(yolo, dataset: Dataset, images: TrainingImages, imgsz: int, device: Any) -> float:
+    """The task's figure on some training images, by Ultralytics' validator, which prints nothing."""
     level = LOGGER.level
     LOGGER.setLevel(logging.WARNING)
     try:
-        validator = partial(_ChosenImagesValidator, images=images)
+        kind = yolo.task_map[dataset.task]["validator"]
+        validator = type("ChosenImagesValidator", (_ChosenImages, kind), {"images": images})
         metrics = _validated(yolo, validator, dataset, imgsz, images.batch, device)
     finally:
         LOGGER.setLevel(level)
-    return float(metrics.box.map)
+    return metrics[METRICS[dataset.task].key]
 
 
 def latency_ms(model: nn.Module, imgsz: int, channels: int = 3, seconds: float = 3.0) -> float:
@@ -246,7 +282,7 @@ def example_images(dataset: Dataset | None, imgsz: int, count: int = 4) -> torch
     """Real images, (count, 3, imgsz, imgsz) in [0, 1]: of the val split, or those that come with Ultralytics."""
     if dataset is not None:
         split = dataset.split("val", imgsz)
-        return torch.stack([split[i]["img"] for i in range(min(count, len(split)))]).float() / 255
+        return as_floats(torch.stack([split[i]["img"] for i in range(min(count, len(split)))]))
     from ultralytics.utils import ASSETS
 
     paths = sorted(ASSETS.glob("*.jpg"))[:count]

@@ -1,7 +1,8 @@
-"""Ultralytics' detection loss of a model in evaluation mode, over labelled batches.
+"""Ultralytics' loss of a model in evaluation mode, over labelled batches, for every task.
 
-Names of Ultralytics relied on here, checked on 8.4.140 and 8.4.190: `DetectionModel.loss` and `.init_criterion`, its
-hyperparameters in `model.args`, and that Detect in training mode returns the maps "boxes", "scores" and "feats".
+Names of Ultralytics relied on here, checked on 8.4.140 and 8.4.190: `BaseModel.loss` and `.init_criterion`, its
+hyperparameters in `model.args`, that heads in training mode return what the loss reads, undecoded, and the keys of the
+datasets' batches in OF_OBJECTS.
 """
 
 from __future__ import annotations
@@ -14,18 +15,24 @@ from typing import Any
 import torch
 from torch import nn
 from ultralytics.cfg import get_cfg
+from ultralytics.nn.tasks import ClassificationModel
 
-LABELS = ("batch_idx", "cls", "bboxes")
+from yolo_prune.structure.blocks import head_in_training
+
+OF_OBJECTS = ("cls", "bboxes", "keypoints")  # one row for each object, where there is a batch_idx; the rest: per image
 
 
-def detection_loss(model: nn.Module, batches: Iterable[dict[str, Any]]) -> float:
+def mean_loss(model: nn.Module, batches: Iterable[dict[str, Any]]) -> float:
     """The loss per image of a copy of the model, as Ultralytics takes it over each batch."""
     model = copy.deepcopy(model).eval()
     total, images = 0.0, 0
     with torch.no_grad(), _hyperparameters(model):
         for batch in batches:
-            total += float(model.loss(_on_device(batch, model))[0].sum())
-            images += len(batch["img"])
+            count = len(batch["img"])
+            loss = model.loss(_on_device(batch, model))[0].sum()
+            # Classification's is a mean over images, all others are sums.
+            total += float(loss) * (count if isinstance(model, ClassificationModel) else 1)
+            images += count
     return total / images
 
 
@@ -35,35 +42,30 @@ def loss_of_each(model: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
     Ultralytics divides a batch's loss by what is assigned in all of it, so that an image's part depends on its
     neighbours; here it does not.
     """
-    if not isinstance(batch, dict) or "bboxes" not in batch:
+    if not isinstance(batch, dict):
         raise ValueError("gradients need labelled batches; these are images alone")
     batch = _on_device(batch, model)
     with _hyperparameters(model) as criterion:
-        raw = _raw_maps(model, batch["img"].requires_grad_(True))
-        losses = []
-        for i in range(len(batch["img"])):
-            mine = batch["batch_idx"].view(-1) == i
-            labels = {key: batch[key][mine] for key in LABELS} | {"img": batch["img"][i : i + 1]}
-            labels["batch_idx"] = torch.zeros_like(labels["batch_idx"])
-            alone = {key: _take(value, i) for key, value in raw.items()}
-            losses.append(criterion(alone, labels)[0].sum())
-        return torch.stack(losses).sum()
+        with head_in_training(model):  # decoding would use what an earlier prediction left, without a graph
+            raw = model(batch["img"].requires_grad_(True))
+        alone = [criterion(_take(raw, i), _labels(batch, i))[0].sum() for i in range(len(batch["img"]))]
+        return torch.stack(alone).sum()
 
 
-def _raw_maps(model: nn.Module, images: torch.Tensor) -> dict[str, Any]:
-    """The maps that the loss reads; not decoded, as decoding uses what an earlier prediction left, without a graph."""
-    head = model.model[-1]
-    was, head.training = head.training, True  # of the head itself, not of the batch norms in it
-    try:
-        return model(images)
-    finally:
-        head.training = was
+def _labels(batch: dict[str, Any], i: int) -> dict[str, Any]:
+    """The labels of one image, as a batch of one."""
+    alone = {key: value[i : i + 1] for key, value in batch.items() if isinstance(value, torch.Tensor)}
+    if "batch_idx" in batch:
+        mine = batch["batch_idx"].view(-1) == i
+        alone |= {key: batch[key][mine] for key in OF_OBJECTS if key in batch}
+        alone["batch_idx"] = torch.zeros_like(batch["batch_idx"][mine])
+    return alone
 
 
 def _take(value: Any, i: int) -> Any:
     if isinstance(value, dict):
         return {key: _take(inner, i) for key, inner in value.items()}
-    return [_take(v, i) for v in value] if isinstance(value, (list, tuple)) else value[i : i + 1]
+    return type(value)(_take(v, i) for v in value) if isinstance(value, (list, tuple)) else value[i : i + 1]
 
 
 def _on_device(batch: dict[str, Any], model: nn.Module) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from yolo_prune.calibration import Calibration
-from yolo_prune.loss import detection_loss
+from yolo_prune.loss import mean_loss
 
 
 def reestimate_batch_norms(model: nn.Module, batches: Iterable[torch.Tensor]) -> nn.Module:
@@ -35,11 +35,11 @@ def reestimate_batch_norms(model: nn.Module, batches: Iterable[torch.Tensor]) ->
 
 
 def recalibrated(model: nn.Module, calibration: Calibration) -> tuple[nn.Module, bool]:
-    """The model with re-estimated batch norms if that lowers the detection loss on held-out training images.
+    """The model with re-estimated batch norms if that lowers the loss on held-out training images.
 
     Returns:
         The better model, and whether it is the re-estimated one.
     """
     candidate = reestimate_batch_norms(model, calibration.statistics.images)
-    better = detection_loss(candidate, calibration.judging) < detection_loss(model, calibration.judging)
+    better = mean_loss(candidate, calibration.judging) < mean_loss(model, calibration.judging)
     return (candidate, True) if better else (model, False)

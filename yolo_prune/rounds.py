@@ -23,7 +23,7 @@ from yolo_prune.calibration import Calibration, FolderImages, Noise, TrainingIma
 from yolo_prune.config import CALIBRATIONS, PruneConfig
 from yolo_prune.dataset import Dataset, resolve
 from yolo_prune.errors import RequestError
-from yolo_prune.evaluation import GroundTruth, evaluate, example_images, latency_ms, map_on
+from yolo_prune.evaluation import METRICS, Accuracy, GroundTruth, evaluate, example_images, latency_ms, metric_on
 from yolo_prune.export import export
 from yolo_prune.files import whole
 from yolo_prune.model import YOLO
@@ -38,10 +38,11 @@ from yolo_prune.structure import Cost, PruningPlan
 from yolo_prune.structure.blocks import input_channels, require_supported
 from yolo_prune.structure.cost import NOUNS
 from yolo_prune.structure.groups import foreign_blocks
-from yolo_prune.training import TRAINERS, fine_tune, initialised, is_untrained
+from yolo_prune.training import fine_tune, initialised, is_untrained
 
 DEFAULT_ROUNDS = 4
 DEFAULT_EPOCHS = 10
+DEFAULT_IMGSZ = {"classify": 224}  # as in Ultralytics
 WORSE = 0.005  # mAP50-95 that fine-tuning may cost without a note
 STEPS = 4  # of scoring, in all rounds together, at least one in each
 
@@ -82,7 +83,7 @@ class _Shown:
 
 @dataclass
 class _Judge:
-    """What slimmed models are worth in a search, with a progress bar: mAP50-95 on the calibration images."""
+    """What slimmed models are worth in a search, with a progress bar: the task's figure on the calibration images."""
 
     yolo: YOLO
     dataset: Dataset
@@ -96,9 +97,10 @@ class _Judge:
         self.bar = TQDM(total=self.total)
 
     def __call__(self, model: nn.Module) -> float:
-        value = map_on(self.yolo.around(copy.deepcopy(model)), self.dataset, self.images, self.imgsz, self.device)
+        value = metric_on(self.yolo.around(copy.deepcopy(model)), self.dataset, self.images, self.imgsz, self.device)
         self.best = max(self.best, value)
-        self.bar.set_description(f"search: best mAP50-95 on {len(self.images.indices)} training images {self.best:.3f}")
+        title = METRICS[self.dataset.task].title
+        self.bar.set_description(f"search: best {title} on {len(self.images.indices)} training images {self.best:.3f}")
         self.bar.update()
         return value
 
@@ -112,11 +114,6 @@ class _Job:
         self = cls()
         self.config = config
         require_supported(yolo.model, f"model {yolo.model_name}")
-        if yolo.task not in TRAINERS:
-            known = ", ".join(TRAINERS)
-            raise RequestError(
-                f"model {yolo.model_name}: its task is {yolo.task!r}; yolo-prune slims models for: {known}"
-            )
         config.require_new_out()
         self.untrained = is_untrained(yolo)
         self.device = _device(config)
@@ -126,13 +123,16 @@ class _Job:
             module = initialised(module, self.dataset.info, config.seed)
         self.base = yolo.around(module)
         stride = int(max(module.stride))
-        asked = config.train_args.get("imgsz") or yolo.overrides.get("imgsz") or DEFAULT_CFG_DICT["imgsz"]
+        asked = config.train_args.get("imgsz") or yolo.overrides.get("imgsz") or DEFAULT_IMGSZ.get(
+            yolo.task, DEFAULT_CFG_DICT["imgsz"])  # fmt: skip
         self.imgsz = check_imgsz(asked, stride=stride, max_dim=1)
         self.channels = input_channels(module)
 
         self.slimmer = Slimmer(module, config, self.imgsz)
 
-        self.truth = GroundTruth.of(self.dataset) if self.dataset and not config.dry_run else None
+        judged = self.dataset and yolo.task == "detect" and not config.dry_run
+        self.truth = GroundTruth.of(self.dataset) if judged else None
+        self.metric = METRICS[yolo.task]
         self.calibration = None
         if self.dataset:
             self.calibration = Calibration.draw(self.dataset, config.samples, self.imgsz, config.batch, config.seed)
@@ -164,8 +164,13 @@ class _Job:
         config = self.config
         if config.data is None and not config.needs_dataset and (config.dry_run or config.epochs == 0):
             return None  # nothing that was asked for needs any
-        classes = None if self.untrained and config.data else len(yolo.model.names)
-        dataset = resolve(config.data, yolo.overrides.get("data"), classes)
+        anything = (self.untrained and config.data) or yolo.task == "depth"  # which has no classes
+        classes = None if anything else len(yolo.model.names)
+        dataset = resolve(config.data, yolo.overrides.get("data"), classes, yolo.task)
+        shape, known = dataset.info.get("kpt_shape"), getattr(yolo.model, "kpt_shape", None)
+        if yolo.task == "pose" and not self.untrained and list(shape) != list(known):
+            raise RequestError(f"data {dataset.yaml} has keypoints of shape {list(shape)} and the model {list(known)}; "
+                               "train the model on this dataset first, then slim it")  # fmt: skip
         if dataset.fallback and config.epochs:
             raise RequestError("epochs needs a dataset to train on; give its yaml with --data")
         return dataset
@@ -208,10 +213,11 @@ class _Job:
         for number in range(1, self.rounds + 1):
             yolo, plan, stage = self._round(yolo, plan, number, directory / f"round{number}")
             summary.rounds.append(stage)
-            if self.epochs and (stage.map50_95_before_training or 0) > stage.map50_95 + WORSE:
+            before, after = stage.untrained(self.metric.key), stage.trained(self.metric.key)
+            if self.epochs and before > after + WORSE:
                 summary.notes.append(
-                    f"round {number}: fine-tuning lowered mAP50-95 from {stage.map50_95_before_training:.3f} to "
-                    f"{stage.map50_95:.3f}; more images, a lower lr0 or epochs=0 may keep more"
+                    f"round {number}: fine-tuning lowered {self.metric.title} from {before:.3f} to {after:.3f}; "
+                    "more images, a lower lr0 or epochs=0 may keep more"
                 )
             summary.write(directory / "summary.json")
         plan.save(directory / "plan.json")
@@ -258,6 +264,7 @@ class _Job:
         yolo = yolo.around(slim)
         directory.mkdir()
         plan.save(directory / "plan.json")
+        before = None
         if self.epochs:
             before = self._accuracy(yolo, f"{title}, before training")
             LOGGER.info(f"yolo-prune: {title}: fine-tuning for {self.epochs} epochs")
@@ -275,11 +282,13 @@ class _Job:
             with whole(checkpoint) as temporary:
                 yolo.save(temporary)
         yolo = YOLO(checkpoint)  # what is measured is what the file holds, in half precision
-        stage = self._measured(yolo, Cost(**plan.cost["final"]), title)
+        measured = self._measured(yolo, Cost(**plan.cost["final"]), title)
+        untouched = before or measured
         stage = replace(
-            stage,
+            measured,
+            metrics_before_training=untouched.metrics,
+            map50_95_before_training=untouched.map50_95,
             checkpoint=str(checkpoint),
-            map50_95_before_training=(before.map50_95 if before else None) if self.epochs else stage.map50_95,
             batch_norms_reestimated=changed,
             search=found and found.to_dict(),
         )
@@ -320,21 +329,22 @@ class _Job:
             images = self.folder
         return _Shown(images, f"scoring by {config.criterion} on {config.calibration}")
 
-    def _accuracy(self, yolo: YOLO, title: str):
+    def _accuracy(self, yolo: YOLO, title: str) -> Accuracy | None:
         if self.dataset is None:
             return None
-        LOGGER.info(f"yolo-prune: {title}: measuring mAP on {self.dataset.yaml}")
+        LOGGER.info(f"yolo-prune: {title}: measuring {self.metric.title} on {self.dataset.yaml}")
         device = self.config.train_args.get("device")
         return evaluate(yolo, self.dataset, self.truth, self.imgsz, self.config.batch, device)
 
     def _measured(self, yolo: YOLO, cost: Cost, title: str) -> Stage:
-        accuracy = self._accuracy(yolo, title)
         latency = latency_ms(yolo.model.to(self.device), self.imgsz, self.channels)
-        return replace(Stage.of(cost, accuracy), latency_ms=latency)
+        return replace(Stage.of(cost, self._accuracy(yolo, title)), latency_ms=latency)
 
     def _summary(self) -> Summary:
         return Summary(
             model=str(self.base.model_name),
+            task=self.base.task,
+            metric=self.metric,
             data=self.dataset and self.dataset.yaml,
             criterion=str(self.config.expression),
             imgsz=self.imgsz,
@@ -353,7 +363,7 @@ class _Job:
         ]
         if self.dataset and not self.dataset.evidence:
             notes.append(
-                f"the mAP on {self.dataset.yaml} is no evidence: "
+                f"the {self.metric.title} on {self.dataset.yaml} is no evidence: "
                 + ("it is a small set for a look only" if self.dataset.fallback else "it trains on its val images")
             )
         return notes

@@ -144,6 +144,8 @@ def _descend(
         mean = sum(tie.scores[gone : gone + tie.step]) / tie.step
         saved = _saving(tie, costs, widths)
         worth = sum(weight * getattr(saved, kind) / getattr(base, kind) for kind, weight in weights.items())
+        if not worth:  # layers that run in training only cost no operations
+            return math.inf
         return mean / (worth / (tie.step * len(tie.groups))) ** cost_exponent
 
     left = costs.full

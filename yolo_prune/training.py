@@ -1,6 +1,6 @@
 """Training by Ultralytics' own trainers, on subclasses that keep a slimmed structure.
 
-Names of Ultralytics relied on here, checked on 8.4.140 and 8.4.190: `DetectionTrainer.get_model` (called by
+Names of Ultralytics relied on here, checked on 8.4.140 and 8.4.190: `get_model` of each task's trainer (called by
 `Model.train` with the module, and by `BaseTrainer.setup_model` when a run is resumed), `BaseTrainer.last`,
 `.optimizer_step` and what it reads (`.scaler`, `.accumulate`), `unwrap_model`.
 """
@@ -15,18 +15,26 @@ from typing import Any
 import torch
 from torch import nn
 from ultralytics.engine.model import Model
+from ultralytics.engine.trainer import BaseTrainer
+from ultralytics.models.yolo.classify import ClassificationTrainer
+from ultralytics.models.yolo.depth import DepthTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.models.yolo.obb import OBBTrainer
+from ultralytics.models.yolo.pose import PoseTrainer
+from ultralytics.models.yolo.segment import SegmentationTrainer
+from ultralytics.models.yolo.semantic import SemanticSegmentationTrainer
+from ultralytics.nn.tasks import PoseModel
 from ultralytics.utils.torch_utils import unwrap_model
 
-from yolo_prune.errors import RequestError
 from yolo_prune.regularization import Regularizer
+from yolo_prune.structure.outputs import with_outputs
 
 
-class SlimDetectionTrainer(DetectionTrainer):
-    """DetectionTrainer that trains the module it is given, where Ultralytics would rebuild it from its yaml.
+class KeepsStructure:
+    """Mixed into an Ultralytics trainer, lets it train the module it is given, where it would rebuild it from its yaml.
 
     Ultralytics builds the full-size model anew and loads into it whatever weights fit: a slimmed model comes back
-    full-size, and nearly untrained.
+    full-size, and nearly untrained. For a dataset of other classes or keypoints only the output layers are made anew.
     """
 
     def __init__(self, *args: Any, regularizer: Regularizer | None = None, **kwargs: Any):
@@ -46,21 +54,55 @@ class SlimDetectionTrainer(DetectionTrainer):
     def get_model(self, cfg: str | dict | None = None, weights: nn.Module | None = None, verbose: bool = True):
         if weights is None:
             return super().get_model(cfg, weights, verbose)
-        classes = len(weights.names)
-        if classes == self.data["nc"]:
-            # A checkpoint comes with its gradients switched off.
-            return copy.deepcopy(weights).float().requires_grad_(True)
-        if is_slimmed(weights):
-            raise RequestError(
-                f"the dataset has {self.data['nc']} classes and the slimmed model {classes}; "
-                "train the full-size model on it first, then slim it"
-            )
-        return super().get_model(cfg, weights, verbose)
+        if not is_slimmed(weights) and len(weights.names) != self.data["nc"]:
+            return super().get_model(cfg, weights, verbose)  # its yaml describes it
+        model = with_outputs(weights, self.data, by_name=getattr(self.args, "cls_remap", True))
+        for module in model.modules():
+            if isinstance(module, nn.Dropout) and self.args.dropout:
+                module.p = self.args.dropout
+        return model.requires_grad_(True)  # which it is not in a checkpoint
 
+
+class SlimDetectionTrainer(KeepsStructure, DetectionTrainer):
+    pass
+
+
+class SlimSegmentationTrainer(KeepsStructure, SegmentationTrainer):
+    pass
+
+
+class SlimPoseTrainer(KeepsStructure, PoseTrainer):
+    pass
+
+
+class SlimOBBTrainer(KeepsStructure, OBBTrainer):
+    pass
+
+
+class SlimClassificationTrainer(KeepsStructure, ClassificationTrainer):
+    pass
+
+
+class SlimSemanticSegmentationTrainer(KeepsStructure, SemanticSegmentationTrainer):
+    pass
+
+
+class SlimDepthTrainer(KeepsStructure, DepthTrainer):
+    pass
+
+
+# Classes with names, since Ultralytics hands the type to the processes of several GPUs.
+TRAINERS: dict[str, type[BaseTrainer]] = {
+    "detect": SlimDetectionTrainer,
+    "segment": SlimSegmentationTrainer,
+    "pose": SlimPoseTrainer,
+    "obb": SlimOBBTrainer,
+    "classify": SlimClassificationTrainer,
+    "semantic": SlimSemanticSegmentationTrainer,
+    "depth": SlimDepthTrainer,
+}
 
 SHORT = 10  # epochs: up to here a round is too short for mosaic
-
-TRAINERS = {"detect": SlimDetectionTrainer}
 
 
 def is_slimmed(model: nn.Module) -> bool:
@@ -76,7 +118,8 @@ def is_untrained(yolo: Model) -> bool:
 def initialised(model: nn.Module, info: dict[str, Any], seed: int) -> nn.Module:
     """A new model of the same yaml for a dataset's classes, as Ultralytics builds it to train it, drawn by the seed."""
     torch.manual_seed(seed)
-    fresh = type(model)(copy.deepcopy(model.yaml), nc=info["nc"], ch=info.get("channels", 3), verbose=False)
+    shape = {"data_kpt_shape": info["kpt_shape"]} if isinstance(model, PoseModel) else {}
+    fresh = type(model)(copy.deepcopy(model.yaml), nc=info["nc"], ch=info.get("channels", 3), verbose=False, **shape)
     fresh.names = info["names"]
     return fresh.eval()
 

@@ -11,7 +11,7 @@ from tests.criteria.test_statistics import labelled
 from yolo_prune import YOLO, RequestError, criteria
 from yolo_prune.criteria import collect
 from yolo_prune.criteria.layer import layers
-from yolo_prune.loss import detection_loss, loss_of_each
+from yolo_prune.loss import loss_of_each, mean_loss
 
 LAYERS = ("model.1.conv", "model.2.m.0.cv1.conv", "model.15.cv2.conv", "model.22.cv3.1.0.conv")
 
@@ -83,7 +83,7 @@ def test_an_images_gradient_is_its_own_in_any_batch(model, name):
 
 def test_the_loss_of_one_image_is_ultralytics_own(model):
     batch = next(labelled(1))
-    assert loss_of_each(model, dict(batch)).item() == pytest.approx(detection_loss(model, [batch]), rel=1e-4)
+    assert loss_of_each(model, dict(batch)).item() == pytest.approx(mean_loss(model, [batch]), rel=1e-4)
 
 
 def test_what_lowers_the_score_least_is_what_the_loss_misses_least(yolov8n_bccd, bccd):
@@ -102,7 +102,7 @@ def test_what_lowers_the_score_least_is_what_the_loss_misses_least(yolov8n_bccd,
         PruningPlan.full(model).without(groups, {group.name: sorted(units)}).apply(model)
         for units in (order[:8], order[-8:])
     )
-    assert detection_loss(model, images) < detection_loss(low, images) < detection_loss(high, images)
+    assert mean_loss(model, images) < mean_loss(low, images) < mean_loss(high, images)
 
 
 @pytest.mark.parametrize("calibration", ["noise", "."])

@@ -46,13 +46,15 @@ def masked(model: nn.Module, plan: PruningPlan) -> nn.Module:
 
 def raw_outputs(model: nn.Module, image: torch.Tensor) -> torch.Tensor:
     """All that the head puts out before decoding, in one row for each image."""
-    head = model.model[-1]
-    head.training = True  # of the head itself, not of the batch norms in it
+    head = model.model[-1].train()
+    for norm in head.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.eval()
     try:
         with torch.no_grad():
             return torch.cat([tensor.flatten(1) for tensor in _tensors(model(image))], 1)
     finally:
-        head.training = False
+        head.eval()
 
 
 def evaluated(model: nn.Module, image: torch.Tensor) -> torch.Tensor:

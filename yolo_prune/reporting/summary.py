@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from yolo_prune.evaluation import Accuracy
+from yolo_prune.evaluation import Accuracy, Metric
 from yolo_prune.export import Exported
 from yolo_prune.files import whole
 from yolo_prune.structure import Cost
@@ -19,10 +19,16 @@ PACKAGES = ("ultralytics", "torch", "pycocotools", "onnx", "onnxruntime")
 
 @dataclass
 class Stage:
-    """The model at one point of the run: the base, after a round, at the end. None: not measured."""
+    """The model at one point of the run: the base, after a round, at the end. None: not measured.
+
+    `metrics` are all that Ultralytics' validator gives, by its names; for tasks that are judged by mAP, `map50_95` and
+    `map50` are among them.
+    """
 
     macs: int
     params: int
+    metrics: dict[str, float] | None = None
+    metrics_before_training: dict[str, float] | None = None
     map50_95: float | None = None
     map50: float | None = None
     map50_95_pycocotools: float | None = None
@@ -37,12 +43,22 @@ class Stage:
     def of(cls, cost: Cost, accuracy: Accuracy | None = None) -> Stage:
         return cls(cost.macs, cost.params, **(asdict(accuracy) if accuracy else {}))
 
+    def trained(self, metric: str) -> float | None:
+        """The figure after training, by Ultralytics' name."""
+        return self.metrics and self.metrics[metric]
+
+    def untrained(self, metric: str) -> float | None:
+        """The figure before training, by Ultralytics' name."""
+        return self.metrics_before_training and self.metrics_before_training[metric]
+
 
 @dataclass
 class Summary:
     """All that summary.json holds."""
 
     model: str
+    task: str
+    metric: Metric  # that the task is judged by
     data: str | None
     criterion: str
     imgsz: int

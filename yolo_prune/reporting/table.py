@@ -7,12 +7,18 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-COLUMNS = ("", "MACs", "parameters", "untrained\nmAP50-95", "mAP50-95", "mAP50-95\n(pycocotools)", "latency")
+
+def columns(summary: dict[str, Any]) -> tuple[str, ...]:
+    """The heads of the table's columns; pycocotools judges boxes only."""
+    title = summary["metric"]["title"]
+    coco = (f"{title}\n(pycocotools)",) if summary["task"] == "detect" else ()
+    return ("", "MACs", "parameters", f"untrained\n{title}", title, *coco, "latency")
 
 
 def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
     """The table's cells, formatted; what was not measured is a dash."""
-    base = summary["base"]
+    base, key = summary["base"], summary["metric"]["key"]
+    coco = ("map50_95_pycocotools",) if summary["task"] == "detect" else ()
     named = [("base", base)]
     named += [("prepared", summary["prepared"])] if summary["prepared"] else []
     named += [(f"round {i}", stage) for i, stage in enumerate(summary["rounds"], start=1)]
@@ -22,9 +28,9 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
             name,
             _of_base(stage["macs"], base["macs"], 1e9, "G"),
             _of_base(stage["params"], base["params"], 1e6, "M"),
-            _number(stage["map50_95_before_training"], ".3f"),
-            _number(stage["map50_95"], ".3f"),
-            _number(stage["map50_95_pycocotools"], ".3f"),
+            _number((stage["metrics_before_training"] or {}).get(key), ".3f"),
+            _number((stage["metrics"] or {}).get(key), ".3f"),
+            *(_number(stage[name], ".3f") for name in coco),
             _number(stage["latency_ms"], ".1f", " ms"),
         )
         for name, stage in named
@@ -35,7 +41,7 @@ def table(summary: dict[str, Any]) -> Table:
     """The run as a rich table."""
     title = f"{summary['model']} at {summary['imgsz']} px, by {summary['criterion']}, latency on {summary['device']}"
     result = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for column in COLUMNS:
+    for column in columns(summary):
         result.add_column(column, justify="right" if column else "left")
     for row in rows(summary):
         result.add_row(*row)

@@ -7,7 +7,8 @@ Names of Ultralytics relied on here, checked on 8.4.140 and 8.4.190: `Conv.conv/
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -143,6 +144,20 @@ def require_supported(model: nn.Module, name: str = "model") -> None:
             )
     if isinstance(model, WorldModel):
         raise RequestError(f"{name}: YOLO-World reads text beside the image, which is not supported")
+
+
+@contextmanager
+def head_in_training(model: nn.Module) -> Iterator[None]:
+    """Within it the head gives what losses read, all of it and undecoded; its batch norms stay in evaluation mode."""
+    changed = [m for m in model.model[-1].modules() if not isinstance(m, (nn.BatchNorm2d, nn.Dropout))]
+    was = [module.training for module in changed]
+    for module in changed:
+        module.training = True
+    try:
+        yield
+    finally:
+        for module, training in zip(changed, was, strict=True):
+            module.training = training
 
 
 def pooled_features(model: nn.Module, batches: Iterable[torch.Tensor]) -> torch.Tensor:

@@ -22,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from yolo_prune.structure.blocks import (
     conv_blocks,
+    head_in_training,
     input_channels,
     is_depthwise,
     is_own,
@@ -61,9 +62,8 @@ def trace(model: nn.Module, imgsz: int, training: bool = True) -> Trace:
     image = torch.empty(1, input_channels(model), imgsz, imgsz, device="meta")
     with torch.no_grad(), tracer.watching(model), tracer:
         if training:
-            model.model[-1].training = True
-            tracer.keep(_outputs(model(image)))
-            model.model[-1].training = False
+            with head_in_training(model):
+                tracer.keep(_outputs(model(image)))
             tracer.found.elements.clear()  # costs are those of evaluation
             tracer.found.passive.clear()
         tracer.keep(_outputs(model(image)))

@@ -1,0 +1,1 @@
+"""Data of the project's own making: what it can be tried on without a network."""
