@@ -110,7 +110,7 @@ def sequential(model: nn.Module, plan: PruningPlan, batches: list[torch.Tensor])
             handle.remove()
         mean, error = mean / rows, error / rows
         covariance = products / rows - torch.outer(mean, mean)
-        change = torch.cholesky_solve(cross / rows - torch.outer(mean, error), _factor(covariance)).T
+        change = torch.cholesky_solve(cross / rows - torch.outer(mean, error), _factor(covariance, mean)).T
         weight = known.weight.flatten(1).double() * known.scale.double().view(-1, 1) + change
         bias = known.shift.double() + error - change @ mean
         bn = blocks[name].bn if name in blocks else None

@@ -2,6 +2,7 @@ import pytest
 
 from yolo_prune import RequestError
 from yolo_prune.dataset import resolve
+from yolo_prune.demo.scenes import CLASSES, write_scenes
 
 
 def test_the_recorded_dataset_is_used_where_it_is_and_fits(bccd):
@@ -29,3 +30,41 @@ def test_a_set_whose_val_images_are_trained_on_is_no_evidence(bccd):
 def test_annotations_are_found_where_the_yaml_says(coco_mini, bccd):
     assert resolve(str(coco_mini), None, 80).annotations.exists()
     assert resolve(str(bccd), None, 3).annotations is None
+
+
+def test_a_folder_of_folders_serves_classification(tmp_path):
+    data = write_scenes(tmp_path, "classify", train=10, val=5, size=64)
+    dataset = resolve(data, None, 5, "classify")
+    assert (dataset.info["nc"], sorted(dataset.info["names"].values())) == (5, sorted(CLASSES))
+    assert resolve(None, data, 5, "classify").yaml == data
+    image = dataset.split("train", 64)[0]["img"]
+    assert image.shape == (3, 64, 64)
+    assert 0 <= image.min() <= image.max() <= 1
+
+
+def test_masks_have_a_class_for_what_no_polygon_covers(tmp_path):
+    data = write_scenes(tmp_path, "semantic", train=2, val=2, size=64)
+    assert resolve(data, None, 6, "semantic").info["names"][5] == "background"
+    with pytest.raises(RequestError, match="has 6 classes and the model 5"):
+        resolve(data, None, 5, "semantic")
+
+
+@pytest.mark.parametrize(
+    ("task", "made_for", "message"),
+    [
+        ("classify", "detect", "reads a folder"),
+        ("pose", "detect", "says its kpt_shape"),
+    ],
+)
+def test_data_of_another_task_is_told(task, made_for, message, tmp_path):
+    data = write_scenes(tmp_path, made_for, train=2, val=2, size=64)
+    with pytest.raises(RequestError, match=message):
+        resolve(data, None, 5, task)
+
+
+def test_a_folder_without_a_train_folder_is_told(tmp_path):
+    (tmp_path / "cats").mkdir()
+    with pytest.raises(RequestError, match="train"):
+        resolve(str(tmp_path), None, 2, "classify")
+    with pytest.raises(RequestError, match="give its yaml"):
+        resolve(None, str(tmp_path / "gone"), 2, "classify")

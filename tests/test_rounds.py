@@ -2,6 +2,13 @@ import pytest
 from ultralytics import YOLO as StockYOLO
 
 from yolo_prune import YOLO, RequestError
+from yolo_prune.demo.scenes import write_scenes
+from yolo_prune.evaluation import METRICS
+
+OTHER_TASKS = {
+    "segment": "yolo11n-seg", "pose": "yolo26n-pose", "obb": "yolo11n-obb", "classify": "yolov8n-cls",
+    "semantic": "yolo26n-sem", "depth": "yolo26n-depth",
+}  # fmt: skip
 
 
 @pytest.mark.slow
@@ -114,6 +121,42 @@ def test_other_families_go_the_whole_way(name, bccd, tmp_path):
     stock = StockYOLO(final["checkpoint"]).model
     assert sum(p.numel() for p in stock.parameters()) == final["params"] < 0.9 * base["params"]
     assert result.summary["exports"][0]["max_abs_diff"] < 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "name"), OTHER_TASKS.items())
+def test_other_tasks_go_the_whole_way(task, name, tmp_path):
+    """Trained, reconstructed, fine-tuned as it is slimmed, measured by the task's figure, and exported."""
+    data = write_scenes(tmp_path / "data", task, train=24, val=10, size=96)
+    options = {"imgsz": 96, "batch": 8, "workers": 0, "epochs": 1, "verbose": False, "plots": False}
+    YOLO(f"{name}.yaml").train(data=data, project=str(tmp_path), name="trained", **options)
+    result = YOLO(tmp_path / "trained" / "weights" / "last.pt").prune(
+        target_macs="70%", rounds=2, samples=8, out=tmp_path / "out", **options
+    )
+    summary = result.summary
+    assert summary["options"]["reconstruct"]
+    assert summary["data"] == data  # as the checkpoint records it
+    assert 0.69 <= summary["final"]["macs"] / summary["base"]["macs"] <= 0.7
+    key = METRICS[task].key
+    assert all(0 <= summary[stage]["metrics"][key] <= 1 for stage in ("base", "final"))
+    assert 0 <= summary["rounds"][0]["metrics_before_training"][key] <= 1
+    assert (summary["final"]["map50_95"] is not None) == ("mAP" in key)
+    stock = StockYOLO(summary["final"]["checkpoint"])
+    assert stock.task == task
+    assert sum(p.numel() for p in stock.model.parameters()) == summary["final"]["params"]
+    assert stock.val(data=data, imgsz=96, plots=False, workers=0).results_dict[key] == pytest.approx(
+        summary["final"]["metrics"][key], abs=1e-6
+    )
+    assert summary["exports"][0]["max_abs_diff"] < 0.01
+
+
+def test_a_model_for_poses_is_slimmed_on_its_own_keypoints(tmp_path):
+    data = write_scenes(tmp_path / "data", "pose", train=4, val=2, size=64)
+    yolo = YOLO("yolov8n-pose.yaml")
+    yolo.model.names = dict(enumerate("abcde"))
+    with pytest.raises(RequestError, match=r"keypoints of shape \[5, 3\] and the model \[17, 3\]"):
+        yolo.around(yolo.model).prune(data=data, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

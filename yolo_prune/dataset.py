@@ -84,17 +84,13 @@ def resolve(data: str | None, recorded: str | None, classes: int | None, task: s
             )
         return Dataset(data, info, task)
     with contextlib.suppress(RequestError):
-        info = _parsed(recorded, task, download=False) if recorded else {"nc": None}
-        if info["nc"] == classes:
+        if recorded and classes in (None, (info := _parsed(recorded, task, download=False))["nc"]):
             return Dataset(recorded, info, task)
     fallback = FALLBACK[task]
-    try:
-        info = _parsed(fallback, task, download=True)
-    except RequestError:
-        info = {"nc": None}
-    if info["nc"] != classes:
-        raise RequestError(f"no dataset: the checkpoint's ({recorded}) is not here; give its yaml with --data")
-    return Dataset(fallback, info, task, fallback=True)
+    with contextlib.suppress(RequestError):
+        if classes in (None, (info := _parsed(fallback, task, download=True))["nc"]):
+            return Dataset(fallback, info, task, fallback=True)
+    raise RequestError(f"no dataset: the checkpoint's ({recorded}) is not here; give its yaml with --data")
 
 
 def _parsed(data: str, task: str, download: bool) -> dict[str, Any]:

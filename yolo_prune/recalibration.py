@@ -14,6 +14,7 @@ from torch import nn
 
 from yolo_prune.calibration import Calibration
 from yolo_prune.loss import mean_loss
+from yolo_prune.structure.blocks import head_in_training
 
 
 def reestimate_batch_norms(model: nn.Module, batches: Iterable[torch.Tensor]) -> nn.Module:
@@ -26,7 +27,7 @@ def reestimate_batch_norms(model: nn.Module, batches: Iterable[torch.Tensor]) ->
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over all batches
         norm.train()
-    with torch.no_grad():
+    with torch.no_grad(), head_in_training(model):  # which runs also what only losses read
         for batch in batches:
             model(batch.to(parameter.device, parameter.dtype))
     for norm, momentum in zip(norms, momenta, strict=True):

@@ -118,19 +118,20 @@ def solved(
     weight = layer.reading.unflatten(0, (-1, values))[out].flatten(0, 1).flatten(1).double().cpu()
     shift = layer.shift[out].repeat_interleave(values).double().cpu()
     target = covariance[kept][:, ~kept] @ weight[:, ~kept].T
-    change = torch.cholesky_solve(target, _factor(covariance[kept][:, kept])).T
+    change = torch.cholesky_solve(target, _factor(covariance[kept][:, kept], mean[kept])).T
     bias = shift + weight[:, ~kept] @ mean[~kept] - change @ mean[kept]
     return weight[:, kept] + change, bias
 
 
-def _factor(covariance: torch.Tensor) -> torch.Tensor:
+def _factor(covariance: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     """The Cholesky factor of a covariance with a ridge on it.
 
     Sums in single precision cannot tell what hardly varies beside its mean from what does not vary at all; then the
     ridge is raised until it covers the rounding.
     """
     variance = covariance.diagonal().clamp_min(0)
-    floor = SMALL * variance.mean() + torch.finfo(torch.float32).tiny
+    single = torch.finfo(torch.float32)
+    floor = SMALL * variance.mean() + single.eps * mean.square().max() + single.tiny
     for tenfold in range(8):
         ridge = torch.diag(RIDGE * 10**tenfold * (variance + floor))
         factor, failed = torch.linalg.cholesky_ex(covariance + ridge)

@@ -13,7 +13,7 @@ from torch import nn
 from yolo_prune.criteria.layer import layers
 from yolo_prune.criteria.statistics import Seen, Statistic
 from yolo_prune.loss import loss_of_each
-from yolo_prune.structure.blocks import conv_blocks
+from yolo_prune.structure.blocks import conv_blocks, head_in_training
 
 
 def collect(
@@ -88,7 +88,8 @@ def collect(
                     loss_of_each(model, batch).backward()
                 else:
                     images = batch["img"] if isinstance(batch, dict) else batch
-                    model(images.to(parameter.device, parameter.dtype))
+                    with head_in_training(model):  # or layers that only losses read would see nothing
+                        model(images.to(parameter.device, parameter.dtype))
                 inputs.clear()
     finally:
         for handle in handles:
