@@ -139,9 +139,9 @@ def test_a_model_that_computes_nothing_finite_is_refused(models):
 
 def test_inputs_that_hardly_vary_beside_their_mean_are_no_obstacle(models):
     """Sums in single precision hold nothing of their variance but rounding."""
-    model = copy.deepcopy(models("yolov8n.yaml"))
-    plan = PruningPlan.full(model).without(find_groups(model), {"model.0.conv": [1, 2], "model.4.cv2.conv": [0]})
-    images = 0.5 + 1e-6 * torch.rand(4, 3, 64, 64)
+    model = models("yolov8n-cls.yaml")
+    plan = PruningPlan.full(model).without(find_groups(model), {"model.9.conv.conv": list(range(40))})
+    images = 0.5 + 1e-6 * torch.rand(8, 3, 64, 64)
     rebuilt = Reconstruction(model, [images]).apply(plan)
     with torch.no_grad():
-        assert (rebuilt(images)[1]["scores"] - model(images)[1]["scores"]).abs().max() < 0.1
+        assert (rebuilt(images)[1] - model(images)[1]).abs().max() < 1e-3
