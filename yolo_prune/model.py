@@ -91,5 +91,5 @@ def load(path: str | os.PathLike) -> YOLO:
         first = " ".join(str(error).split()) or type(error).__name__
         raise RequestError(f"model {path}: cannot be opened as an Ultralytics YOLO: {first}") from error
     if not isinstance(yolo, YOLO):
-        raise RequestError(f"model {path}: a {type(yolo).__name__} is not supported; give a YOLOv8 detection model")
+        raise RequestError(f"model {path}: a {type(yolo).__name__} is not supported; give a YOLO of v3 to 26")
     return yolo
