@@ -14,7 +14,7 @@ import click
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--model", metavar="FILE", help="Checkpoint (.pt) or model yaml.")
-@click.option("--data", metavar="FILE", help="Dataset yaml; default: the one the checkpoint records.")
+@click.option("--data", metavar="FILE", help="Dataset yaml (or folder); default: what the checkpoint records.")
 @click.option("--target-macs", metavar="T", help="MACs that stay: 54% of the model's (default), or 21.3G.")
 @click.option("--target-params", metavar="T", help="Parameters that stay: 45% of the model's, or 12M.")
 @click.option("--criterion", metavar="EXPR", help='Default: "expressiveness*taylor"; or "l2", ...')
