@@ -23,6 +23,7 @@ from yolo_prune.files import whole
 from yolo_prune.recalibration import recalibrated, reestimate_batch_norms
 from yolo_prune.select import Limits, select
 from yolo_prune.structure import CostModel, PruningPlan, find_groups
+from yolo_prune.structure.history import history, record
 from yolo_prune.training import fine_tune
 
 CHECKPOINTS = {"bccd": "yolov8n-bccd", "coco-mini": "yolov8n"}
@@ -111,7 +112,7 @@ class Bench:
         """The model after the tool's own fine-tuning."""
         arguments = {"imgsz": self.imgsz, "batch": BATCH, "seed": seed, "val": False, "verbose": False, "workers": 0}
         arguments |= train_args
-        model.prune_info = {}
+        record(model, history(model))  # also those that others have slimmed are to stay as they are
         with tempfile.TemporaryDirectory() as directory:
             path = fine_tune(self.yolo.around(model), self.dataset.yaml, epochs, Path(directory, "run"), arguments)
             return YOLO(path).model.float()

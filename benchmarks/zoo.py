@@ -107,7 +107,6 @@ def _in_a_file(name: str, slim: torch.nn.Module, size: int, image: torch.Tensor)
 
 def _trained(path: Path, directory: Path) -> str:
     yolo = YOLO(path)
-    yolo.model.prune_info = {}
     widths = {name: layer.weight.shape[1] for name, layer in weight_layers(yolo.model).items()}
     size = max(64, int(yolo.model.stride.max()))
     data = write_scenes(directory / "data", yolo.task, train=10, val=5, size=size)

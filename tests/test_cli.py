@@ -49,7 +49,6 @@ def bad_requests(tmp_path):
         ("garbage.pt", ("--model", garbage)),
         ("give a checkpoint", ("--model", where / "model.onnx")),
         ("yolo99n.yaml", ("--model", "yolo99n.yaml")),
-        ("segment", ("--model", "yolov8n-seg.yaml", "--dry-run", "--calibration", "noise")),
         ("'magnitude' is not known", (*good, "--criterion", "magnitude")),
         ("target-macs", (*good, "--target-macs", "0%")),
         ("target-macs", (*good, "--target-macs", "120%")),

@@ -40,7 +40,6 @@ def test_a_slimmed_model_learns_other_classes_and_stays_slim(models, task, name,
     model = copy.deepcopy(models(f"{name}.yaml"))
     groups = find_groups(model)
     slim = PruningPlan.full(model).without(groups, random_removal(groups, seed=2, most=0.5)).apply(model)
-    slim.prune_info = {"target": {"macs": "50%"}}
     YOLO(f"{name}.yaml").around(slim).save(tmp_path / "pruned.pt")
     data = write_scenes(tmp_path / "data", task, train=8, val=5, size=64)
     yolo = YOLO(tmp_path / "pruned.pt")

@@ -34,42 +34,52 @@ import click
 @click.option("--round-to", type=int, metavar="K", help="Layers keep multiples of K channels; default: 1.")
 @click.option("--protect", multiple=True, metavar="PATTERN", help="Layers that keep all channels; repeatable.")
 @click.option("--max-layer-ratio", type=float, metavar="R", help="At most this share off a layer; default: 0.9.")
+@click.option("--max-map-drop", type=float, metavar="X", help="Stop after the round that costs more mAP than X.")
 @click.option("--export", metavar="FORMAT,...", help='onnx (default), torchscript, or "" for none.')
 @click.option("--out", metavar="DIR", help="New directory for the results.")
-@click.option("--dry-run", is_flag=True, help="Only write the plan and its cost.")
+@click.option("--resume", metavar="DIR", help="Go on with the run in DIR that was stopped; no other options.")
+@click.option("--dry-run", is_flag=True, default=None, help="Only write the plan and its cost.")
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json on stdout, all else on stderr.")
+@click.option("--debug", is_flag=True, help="Show where an error came from.")
 @click.argument("train_args", nargs=-1, metavar="[key=value ...]")
 @click.version_option(None, "--version", package_name="yolo-prune")
-def command(model: str | None, as_json: bool, train_args: tuple[str, ...], **options: Any) -> None:
+def command(
+    model: str | None, resume: str | None, as_json: bool, debug: bool, train_args: tuple[str, ...], **options: Any
+) -> None:
     """Slim an Ultralytics YOLO: remove channels, fine-tune, measure, export.
 
     key=value are Ultralytics train arguments, passed on: imgsz=640 batch=16 device=0 lr0=0.001
+
+    "yolo-prune info FILE" says what was done to a slimmed checkpoint.
     """
     stdout = _only_json_on_stdout() if as_json else None
-    from rich.console import Console
     from ultralytics.cfg import smart_value
 
+    import yolo_prune
     from yolo_prune.errors import RequestError
     from yolo_prune.model import load
     from yolo_prune.reporting.table import table
 
-    if model is None:
-        raise RequestError("give the model to slim with --model, e.g. --model yolov8n.pt")
-    passed = {}
-    for item in train_args:
-        key, equals, value = item.partition("=")
-        if not equals or not key:
-            raise RequestError(f"{item!r} is not understood; Ultralytics train arguments are written key=value")
-        passed[key] = smart_value(value)
     asked = {key: value for key, value in options.items() if value not in (None, ())}
-    doubled = asked.keys() & passed
-    if doubled:
-        raise RequestError(f"{sorted(doubled)[0]!r} is given twice: as an option and as key=value")
-    result = load(model).prune(**asked, **passed)
+    if resume is not None:
+        if model is not None or asked or train_args:
+            raise RequestError("resume goes on with a run as it was asked for; leave all other options out")
+        result = yolo_prune.resume(resume)
+    else:
+        if model is None:
+            raise RequestError("give the model to slim with --model, e.g. --model yolov8n.pt")
+        passed = {}
+        for item in train_args:
+            key, equals, value = item.partition("=")
+            if not equals or not key:
+                raise RequestError(f"{item!r} is not understood; Ultralytics train arguments are written key=value")
+            passed[key] = smart_value(value)
+        doubled = asked.keys() & passed
+        if doubled:
+            raise RequestError(f"{sorted(doubled)[0]!r} is given twice: as an option and as key=value")
+        result = load(model).prune(**asked, **passed)
 
-    console = Console(stderr=as_json, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = 120
+    console = _console(stderr=as_json)
     console.print(table(result.summary))
     for exported in result.summary["exports"]:
         console.print(
@@ -85,6 +95,34 @@ def command(model: str | None, as_json: bool, train_args: tuple[str, ...], **opt
             stdout.write("\n")
 
 
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("file")
+@click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON, with the plans.")
+@click.option("--debug", is_flag=True, hidden=True)
+def info(file: str, as_json: bool, debug: bool) -> None:
+    """Say what was done to a slimmed checkpoint."""
+    stdout = _only_json_on_stdout() if as_json else None
+    from yolo_prune.model import load
+    from yolo_prune.reporting.info import info_table, told
+
+    found = told(load(file).model)
+    if stdout is not None:
+        with stdout:
+            json.dump(found, stdout, indent=2)
+            stdout.write("\n")
+    else:
+        _console().print(info_table(file, found))
+
+
+def _console(stderr: bool = False):
+    from rich.console import Console
+
+    console = Console(stderr=stderr, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 120
+    return console
+
+
 def _only_json_on_stdout():
     """Send whatever anybody prints to stderr (child processes too), and give the real stdout."""
     sys.stdout.flush()
@@ -95,19 +133,22 @@ def _only_json_on_stdout():
 
 def main() -> None:
     """Entry point. Exit status: 0 done, 2 the request is wrong, 1 anything else."""
+    arguments = sys.argv[1:]
     try:
-        command(standalone_mode=False)
+        if arguments[:1] == ["info"]:
+            info(arguments[1:], prog_name="yolo-prune info", standalone_mode=False)
+        else:
+            command(arguments, prog_name="yolo-prune", standalone_mode=False)
     except click.ClickException as error:
         _fail(error.format_message(), 2)
     except click.Abort:
         _fail("stopped", 1)
     except Exception as error:
         from yolo_prune.errors import RequestError
-        from yolo_prune.export import ExportError
 
-        if isinstance(error, (RequestError, ExportError)):
-            _fail(str(error), 2 if isinstance(error, RequestError) else 1)
-        raise
+        if "--debug" in arguments:
+            raise
+        _fail(str(error) or type(error).__name__, 2 if isinstance(error, RequestError) else 1)
 
 
 def _fail(message: str, status: int) -> None:

@@ -109,6 +109,8 @@ class PruneConfig:
         round_to: layers that lose channels keep a multiple of this.
         protect: patterns (as of a shell) of layers that keep their output channels, e.g. "model.22.*".
         max_layer_ratio: at most this share of a layer's channels is removed, in (0, 1).
+        max_map_drop: how far the mAP50-95 (or the task's figure) may fall below the base's after a round's fine-tuning,
+            as a difference: the run stops after the round that falls further and gives the one before; None: never.
         export: formats to export the slimmed model to, each checked against it.
         out: directory of the run; None: a new one under Ultralytics' runs directory.
         dry_run: only write the plan and its cost.
@@ -135,6 +137,7 @@ class PruneConfig:
     round_to: int = 1
     protect: tuple[str, ...] = ()
     max_layer_ratio: float = 0.9
+    max_map_drop: float | None = None
     export: tuple[str, ...] = ("onnx",)
     out: str | None = None
     dry_run: bool = False
@@ -176,6 +179,8 @@ class PruneConfig:
                 raise RequestError(f"{_option(name)} is {value!r}; it must be a whole number of at least {least}")
         if not _is_number(self.max_layer_ratio) or not 0 < self.max_layer_ratio < 1:
             raise RequestError(f"max-layer-ratio is {self.max_layer_ratio!r}; it must lie between 0 and 1")
+        if self.max_map_drop is not None and (not _is_number(self.max_map_drop) or not 0 <= self.max_map_drop < 1):
+            raise RequestError(f"max-map-drop is {self.max_map_drop!r}; it is a difference of mAP, as 0.02")
         for name, allowed in (("reconstruct", (None, True, False)), ("distill", (True, False))):
             if not any(getattr(self, name) is value for value in allowed):
                 raise RequestError(f"{_option(name)} is {getattr(self, name)!r}; it must be True or False")
@@ -254,8 +259,12 @@ class PruneConfig:
 
     @property
     def needs_dataset(self) -> bool:
-        """Whether scoring or search looks at images of a dataset."""
-        return self.search is not None or (self.calibration in LABELLED and self.needs_activations)
+        """Whether scoring, search or the guard looks at images of a dataset."""
+        return (
+            self.search is not None
+            or self.max_map_drop is not None
+            or (self.calibration in LABELLED and self.needs_activations)
+        )
 
     @property
     def seed(self) -> int:

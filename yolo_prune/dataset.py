@@ -52,7 +52,7 @@ class Dataset:
         where = self.info[name]
         try:
             if self.task == "classify":
-                return ClassificationDataset(where, cfg, prefix=name, names=self.info["names"])
+                return ClassificationDataset(where, cfg, prefix=name)
             return build_yolo_dataset(cfg, where, batch, self.info, mode="val", rect=False, fraction=1.0)
         except FileNotFoundError:
             raise RequestError(f"data {self.yaml}: {name}: there are no images in {where}") from None

@@ -1,8 +1,15 @@
-"""The one exception that means "the request is wrong", as opposed to "something broke"."""
+"""What went wrong: the request, or the run."""
 
 
 class RequestError(ValueError):
     """A request that cannot be carried out: says in one line what, where, and what would be right.
 
     The command turns it into exit status 2; it is always raised before any work has begun.
+    """
+
+
+class RunError(RuntimeError):
+    """A run that broke after it had begun: says in one line where, why, and how to go on.
+
+    The command turns it into exit status 1.
     """

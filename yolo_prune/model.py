@@ -58,6 +58,7 @@ class YOLO(ultralytics.YOLO):
         other._modules = dict(self._modules)
         other.model = module
         other.predictor = other.trainer = other.metrics = None
+        other.ckpt_path = None  # no file holds this one
         other.overrides = dict(self.overrides)
         # Ultralytics trains the module that it holds only if it believes that it came from a checkpoint; what
         # else the checkpoint held (optimizer, averaged weights) belongs to the other module.
@@ -69,6 +70,13 @@ class YOLO(ultralytics.YOLO):
 def prune(model: ultralytics.YOLO | str | os.PathLike, **options: Any):
     """Slim an `ultralytics.YOLO` that exists already, or a checkpoint: see `YOLO.prune`."""
     return (YOLO(model) if isinstance(model, ultralytics.YOLO) else load(model)).prune(**options)
+
+
+def resume(directory: str | os.PathLike):
+    """Go on with a run that was stopped: see `rounds.resume`."""
+    from yolo_prune import rounds
+
+    return rounds.resume(Path(directory))
 
 
 def load(path: str | os.PathLike) -> YOLO:

@@ -3,48 +3,41 @@
 from __future__ import annotations
 
 import copy
-import math
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from ultralytics.cfg import DEFAULT_CFG_DICT
 from ultralytics.utils import LOGGER, SETTINGS, TQDM
-from ultralytics.utils.checks import check_imgsz
 from ultralytics.utils.files import increment_path
-from ultralytics.utils.torch_utils import select_device
 
-from yolo_prune.calibration import Calibration, FolderImages, Noise, TrainingImages
-from yolo_prune.config import CALIBRATIONS, PruneConfig
-from yolo_prune.dataset import Dataset, resolve
-from yolo_prune.errors import RequestError
-from yolo_prune.evaluation import METRICS, Accuracy, GroundTruth, evaluate, example_images, latency_ms, metric_on
+from yolo_prune.calibration import FolderImages, Noise, TrainingImages
+from yolo_prune.config import PruneConfig
+from yolo_prune.dataset import Dataset
+from yolo_prune.errors import RequestError, RunError
+from yolo_prune.evaluation import METRICS, Accuracy, evaluate, example_images, latency_ms, metric_on
 from yolo_prune.export import export
-from yolo_prune.files import whole
-from yolo_prune.model import YOLO
+from yolo_prune.files import read_json, whole, write_json
+from yolo_prune.job import Job
+from yolo_prune.journal import Journal
+from yolo_prune.model import YOLO, load
 from yolo_prune.recalibration import recalibrated
 from yolo_prune.reconstruction import Reconstruction
 from yolo_prune.regularization import Regularizer
 from yolo_prune.reporting.report import write_report
-from yolo_prune.reporting.summary import Stage, Summary
+from yolo_prune.reporting.summary import Stage, Summary, versions
 from yolo_prune.search import Budget
-from yolo_prune.slimming import Batches, Slimmed, Slimmer
+from yolo_prune.slimming import Batches, Slimmed
 from yolo_prune.structure import Cost, PruningPlan
-from yolo_prune.structure.blocks import input_channels, require_supported
 from yolo_prune.structure.cost import NOUNS
-from yolo_prune.structure.groups import foreign_blocks
-from yolo_prune.training import fine_tune, initialised, is_untrained
+from yolo_prune.structure.history import history, record
+from yolo_prune.training import fine_tune, finished, is_finite
 
-DEFAULT_ROUNDS = 4
-DEFAULT_EPOCHS = 10
-DEFAULT_IMGSZ = {"classify": 224}  # as in Ultralytics
-WORSE = 0.005  # mAP50-95 that fine-tuning may cost without a note
-STEPS = 4  # of scoring, in all rounds together, at least one in each
+WORSE = 0.005  # of the task's figure, that fine-tuning may cost without a note
 
 
 @dataclass(frozen=True)
@@ -65,9 +58,33 @@ class PruneResult:
 
 
 def run(yolo: YOLO, config: PruneConfig) -> PruneResult:
-    """Slim a YOLO in rounds. All that can be wrong with the request is found before anything is written."""
-    job = _Job.prepare(yolo, config)
-    return job.dry_run() if config.dry_run else job.run()
+    """Slim a YOLO in rounds. All that can be wrong with the request is found before anything is written.
+
+    Raises:
+        RequestError: the request is wrong.
+        RunError: something broke on the way; what was done until then is kept, and `resume` goes on.
+    """
+    config.require_new_out()
+    job = Job(yolo, config)
+    directory = _directory(job)
+    if config.dry_run:
+        return _Run(job, directory).plan_only()
+    with Journal.start(directory, yolo, config.to_dict()) as journal:
+        return _Run(job, journal.directory).go()
+
+
+def resume(directory: str | Path) -> PruneResult:
+    """Go on with a run that was stopped, from its last finished step.
+
+    A round that was stopped in its training begins anew, so that the result is that of an undisturbed run.
+
+    Raises:
+        RequestError: there is no run in the directory, or it is still running.
+        RunError: something broke on the way.
+    """
+    with Journal.reopen(Path(directory).absolute()) as journal:
+        config = PruneConfig(**{**journal.options, "out": str(journal.directory)})
+        return _Run(Job(load(journal.model), config), journal.directory).go()
 
 
 @dataclass(frozen=True)
@@ -105,206 +122,225 @@ class _Judge:
         return value
 
 
-class _Job:
-    """One run: the request, resolved, and the state that the rounds share."""
+class _Run:
+    """One run in its directory."""
 
-    @classmethod
-    def prepare(cls, yolo: YOLO, config: PruneConfig) -> _Job:
-        """Check the request against the model and the data. Raises RequestError; writes nothing."""
-        self = cls()
-        self.config = config
-        require_supported(yolo.model, f"model {yolo.model_name}")
-        config.require_new_out()
-        self.untrained = is_untrained(yolo)
-        self.device = _device(config)
-        self.dataset = self._resolve_data(yolo)
-        module = copy.deepcopy(yolo.model)
-        if self.untrained and self.dataset:
-            module = initialised(module, self.dataset.info, config.seed)
-        self.base = yolo.around(module)
-        stride = int(max(module.stride))
-        asked = config.train_args.get("imgsz") or yolo.overrides.get("imgsz") or DEFAULT_IMGSZ.get(
-            yolo.task, DEFAULT_CFG_DICT["imgsz"])  # fmt: skip
-        self.imgsz = check_imgsz(asked, stride=stride, max_dim=1)
-        self.channels = input_channels(module)
+    def __init__(self, job: Job, directory: Path):
+        self.job, self.config, self.directory = job, job.config, directory
+        self.doing, self.good = "the start", None
+        self.started = time.perf_counter()
+        self.summary = self._summary()
 
-        self.slimmer = Slimmer(module, config, self.imgsz)
-
-        judged = self.dataset and yolo.task == "detect" and not config.dry_run
-        self.truth = GroundTruth.of(self.dataset) if judged else None
-        self.metric = METRICS[yolo.task]
-        self.calibration = None
-        if self.dataset:
-            self.calibration = Calibration.draw(self.dataset, config.samples, self.imgsz, config.batch, config.seed)
-        self.folder = None
-        if config.calibration not in CALIBRATIONS:
-            self.folder = FolderImages.draw(config.calibration, config.samples, self.imgsz, config.seed)
-            self.folder.require_readable()
-        self.reconstructs = self._reconstructs()
-        if config.search is not None and not self.reconstructs:
-            raise RequestError("search tries models right after slimming, which needs reconstruction: a trained model, "
-                               "real images to calibrate on, and no --no-reconstruct")  # fmt: skip
-        if self.untrained and config.regularization:
-            raise RequestError("regularize trains before the first slimming; a model from a yaml is slimmed untrained")
-        if self.untrained and config.distill:
-            raise RequestError("distill needs a trained model to learn from; a model from a yaml knows nothing yet")
-        self.epochs = config.epochs
-        if self.epochs is None:
-            default = DEFAULT_CFG_DICT["epochs"] if self.untrained else DEFAULT_EPOCHS
-            self.epochs = default if self.dataset and not self.dataset.fallback else 0
-        if config.distill and not self.epochs:
-            raise RequestError("distill needs a dataset to train on; give its yaml with --data")
-        if config.regularization and not self.epochs:
-            raise RequestError("regularize needs a dataset to train on; give its yaml with --data")
-        self.rounds = config.rounds or (DEFAULT_ROUNDS if self.epochs and not self.untrained else 1)
-        self.steps = config.steps or (1 if self.untrained else math.ceil(STEPS / self.rounds))
-        return self
-
-    def _resolve_data(self, yolo: YOLO) -> Dataset | None:
-        config = self.config
-        if config.data is None and not config.needs_dataset and (config.dry_run or config.epochs == 0):
-            return None  # nothing that was asked for needs any
-        anything = (self.untrained and config.data) or yolo.task == "depth"  # which has no classes
-        classes = None if anything else len(yolo.model.names)
-        dataset = resolve(config.data, yolo.overrides.get("data"), classes, yolo.task)
-        shape, known = dataset.info.get("kpt_shape"), getattr(yolo.model, "kpt_shape", None)
-        if yolo.task == "pose" and not self.untrained and list(shape) != list(known):
-            raise RequestError(f"data {dataset.yaml} has keypoints of shape {list(shape)} and the model {list(known)}; "
-                               "train the model on this dataset first, then slim it")  # fmt: skip
-        if dataset.fallback and config.epochs:
-            raise RequestError("epochs needs a dataset to train on; give its yaml with --data")
-        return dataset
-
-    def _reconstructs(self) -> bool:
-        """Whether layers are reconstructed: where there are real images to do it on, unless the user decides."""
-        possible = not self.untrained and (self.folder or self.calibration) and self.config.calibration != "noise"
-        if self.config.reconstruct and not possible:
-            raise RequestError("reconstruct needs a trained model and images: give a dataset's yaml with --data, or a "
-                               "folder of images with --calibration")  # fmt: skip
-        return bool(possible) if self.config.reconstruct is None else self.config.reconstruct
-
-    def dry_run(self) -> PruneResult:
-        plan, _, found = self._slim(self.base.model, 1.0, self.rounds * self.steps, self.untrained)
-        directory = self._directory()
-        plan.save(directory / "plan.json")
-        summary = self._summary()
-        summary.base = Stage.of(self.slimmer.base)
+    def plan_only(self) -> PruneResult:
+        """A dry run: the plan and its cost."""
+        job, summary = self.job, self.summary
+        plan, _, found = self._slim(job.base.model, 1.0, job.rounds * job.steps, job.untrained)
+        plan.save(self.directory / "plan.json")
+        summary.base = Stage.of(job.slimmer.base)
         summary.final = replace(Stage.of(Cost(**plan.cost["final"])), search=found and found.to_dict())
-        summary.write(directory / "summary.json")
-        return PruneResult(self.base, plan, summary.to_dict(), directory)
+        self._write()
+        return PruneResult(job.base, plan, summary.to_dict(), self.directory)
 
-    def run(self) -> PruneResult:
-        directory = self._directory()
-        LOGGER.info(f"yolo-prune: results go to {directory}")
-        summary = self._summary()
-        summary.base = self._measured(self.base, self.slimmer.base, "base")
-        summary.base.checkpoint = self.base.ckpt_path
-        weights = directory / "weights"
-        weights.mkdir()
-        if self.config.distill:  # Ultralytics takes the teacher from a file
-            self.teacher = weights / "base.pt"
+    def go(self) -> PruneResult:
+        """All that is left to do."""
+        hint = f"go on with: yolo-prune --resume {self.directory}"
+        try:
+            return self._go()
+        except KeyboardInterrupt:
+            LOGGER.warning(f"yolo-prune: stopped in {self.doing}; {hint}")
+            raise
+        except Exception as error:
+            what = " ".join(str(error).split()) or type(error).__name__
+            if "out of memory" in what.lower():
+                what += " (a smaller batch= needs less)"
+            good = f"the last good checkpoint is {self.good}; " if self.good else ""
+            raise RunError(f"{self.doing} failed: {what}; {good}{hint}") from error
+
+    def _go(self) -> PruneResult:
+        job, summary = self.job, self.summary
+        LOGGER.info(f"yolo-prune: results go to {self.directory}")
+        if (self.directory / "summary.json").exists():
+            summary.take_up(read_json(self.directory / "summary.json"))
+        weights = self.directory / "weights"
+        weights.mkdir(exist_ok=True)
+        if summary.base is None:
+            self.doing = "measuring the base"
+            summary.base = self._measured(job.base, job.slimmer.base, "base")
+            summary.base.checkpoint = job.source
+            self._write()
+        self.teacher = weights / "base.pt"
+        if self.config.distill and not self.teacher.exists():  # Ultralytics takes the teacher from a file
             with whole(self.teacher) as temporary:
-                self.base.save(temporary)
+                job.base.save(temporary)
 
-        yolo, plan = self.base, PruningPlan.full(self.base.model)
+        yolo, plan = job.base, PruningPlan.full(job.base.model)
+        stage, kept = summary.base, (plan, summary.base)
         if self.config.regularization:
-            yolo, summary.prepared = self._prepared(directory / "prepared")
-            summary.write(directory / "summary.json")
-        for number in range(1, self.rounds + 1):
-            yolo, plan, stage = self._round(yolo, plan, number, directory / f"round{number}")
-            summary.rounds.append(stage)
-            before, after = stage.untrained(self.metric.key), stage.trained(self.metric.key)
-            if self.epochs and before > after + WORSE:
-                summary.notes.append(
-                    f"round {number}: fine-tuning lowered {self.metric.title} from {before:.3f} to {after:.3f}; "
-                    "more images, a lower lr0 or epochs=0 may keep more"
-                )
-            summary.write(directory / "summary.json")
-        plan.save(directory / "plan.json")
+            self.doing = "pruning-aware training"
+            yolo = self._prepared(self.directory / "prepared")
+        for number in range(1, job.rounds + 1):
+            self.doing = f"round {number}"
+            directory = self.directory / f"round{number}"
+            if number > len(summary.rounds):
+                yolo, plan, stage = self._round(yolo, plan, number, directory)
+                summary.rounds.append(stage)
+                self._note(number, stage)
+                self._write()
+            else:
+                stage = summary.rounds[number - 1]
+                yolo, plan = YOLO(stage.checkpoint), PruningPlan.load(directory / "plan.json")
+            self.good = stage.checkpoint
+            if self._fell_too_far(stage):
+                break
+            kept = plan, stage
+        else:
+            return self._finish(*kept)
+        note = self._stopped(number, stage, kept[1])
+        summary.notes += [note] if note not in summary.notes else []
+        return self._finish(*kept)
 
-        checkpoint = weights / "pruned.pt"
+    def _finish(self, plan: PruningPlan, stage: Stage) -> PruneResult:
+        """The result: the last round's model, exported and reported."""
+        summary = self.summary
+        self.doing = "the end"
+        plan.save(self.directory / "plan.json")
+        checkpoint = self.directory / "weights" / "pruned.pt"
         with whole(checkpoint) as temporary:
-            shutil.copyfile(stage.checkpoint, temporary)
+            if stage is summary.base:
+                self.job.base.save(temporary)
+            else:
+                shutil.copyfile(stage.checkpoint, temporary)
         summary.final = replace(stage, checkpoint=str(checkpoint))
-        images = example_images(self.dataset, self.imgsz) if self.config.export else ()
+        images = example_images(self.job.dataset, self.job.imgsz) if self.config.export else ()
+        summary.exports = []
         for format in self.config.export:
+            self.doing = f"export to {format}"
             LOGGER.info(f"yolo-prune: exporting to {format} and comparing with PyTorch on {len(images)} images")
-            summary.exports.append(export(checkpoint, format, self.imgsz, images))
-        summary.seconds["total"] = time.perf_counter() - self.started
-        summary.write(directory / "summary.json")
-        write_report(summary.to_dict(), directory / "report.html")
-        return PruneResult(YOLO(checkpoint), plan, summary.to_dict(), directory)
+            summary.exports.append(export(checkpoint, format, self.job.imgsz, images))
+        self._write()
+        write_report(summary.to_dict(), self.directory / "report.html")
+        return PruneResult(YOLO(checkpoint), plan, summary.to_dict(), self.directory)
 
-    def _prepared(self, directory: Path) -> tuple[YOLO, Stage]:
-        """Pruning-aware training of the base: the YOLO whose unneeded channels are small, and what it measures."""
-        penalty = self.config.regularize
-        LOGGER.info(f"\nyolo-prune: pruning-aware training for {self.epochs} epochs, {penalty}; then the rounds")
-        args = {"imgsz": self.imgsz, **self.config.train_args}
-        base = self.base.around(copy.deepcopy(self.base.model))
-        checkpoint = fine_tune(base, self.dataset.yaml, self.epochs, directory, args, regularizer=self._regularizer())
-        yolo = YOLO(checkpoint)
-        return yolo, replace(self._measured(yolo, self.slimmer.base, "prepared"), checkpoint=str(checkpoint))
+    def _fell_too_far(self, stage: Stage) -> bool:
+        """Whether a round cost more of the task's figure than was allowed."""
+        most, key = self.config.max_map_drop, self.job.metric.key
+        return most is not None and stage.trained(key) < self.summary.base.trained(key) - most
+
+    def _stopped(self, number: int, stage: Stage, kept: Stage) -> str:
+        title, key = self.job.metric.title, self.job.metric.key
+        base = self.summary.base.trained(key)
+        back = "the base itself, not slimmed," if kept is self.summary.base else f"round {number - 1}"
+        return (f"stopped after round {number}, whose {title} of {stage.trained(key):.3f} is more than "
+                f"{self.config.max_map_drop:g} below the base's {base:.3f}; the result is {back}")  # fmt: skip
+
+    def _note(self, number: int, stage: Stage) -> None:
+        before, after = stage.untrained(self.job.metric.key), stage.trained(self.job.metric.key)
+        if self.job.epochs and before > after + WORSE:
+            self.summary.notes.append(
+                f"round {number}: fine-tuning lowered {self.job.metric.title} from {before:.3f} to {after:.3f}; "
+                "more images, a lower lr0 or epochs=0 may keep more"
+            )
+
+    def _prepared(self, directory: Path) -> YOLO:
+        """Pruning-aware training of the base: the YOLO whose unneeded channels are small."""
+        job, epochs = self.job, self.job.epochs
+        if self.summary.prepared is not None:
+            return YOLO(self.summary.prepared.checkpoint)
+        if not finished(directory, epochs):
+            shutil.rmtree(directory, ignore_errors=True)
+            LOGGER.info(f"\nyolo-prune: pruning-aware training for {epochs} epochs, {self.config.regularize}; "
+                        "then the rounds")  # fmt: skip
+            base = job.base.around(copy.deepcopy(job.base.model))
+            fine_tune(base, job.dataset.yaml, epochs, directory, self._train_args(), regularizer=self._regularizer())
+        yolo = self._open(finished(directory, epochs))
+        self.summary.prepared = replace(
+            self._measured(yolo, job.slimmer.base, "prepared"), checkpoint=str(finished(directory, epochs))
+        )
+        self._write()
+        return yolo
 
     def _regularizer(self) -> Regularizer:
-        return Regularizer(self.config.regularization, self.calibration.scoring)
+        return Regularizer(self.config.regularization, self.job.calibration.scoring)
+
+    def _train_args(self) -> dict[str, Any]:
+        return {"imgsz": self.job.imgsz, **self.config.train_args}
 
     def _round(self, yolo: YOLO, plan: PruningPlan, number: int, directory: Path) -> tuple[YOLO, PruningPlan, Stage]:
         """One round: from a YOLO and the plan that led to it, to the next ones and what they measure."""
-        title = f"round {number}/{self.rounds}"
-        progress = number / self.rounds
-        shares = [f"{self.slimmer.share(kind) ** progress:.1%} of the {NOUNS[kind]}" for kind in self.slimmer.target]
+        job = self.job
+        title = f"round {number}/{job.rounds}"
+        progress = number / job.rounds
+        shares = [f"{job.slimmer.share(kind) ** progress:.1%} of the {NOUNS[kind]}" for kind in job.slimmer.target]
         LOGGER.info(f"\nyolo-prune: {title}: to {' and '.join(shares)}")
-        untrained = self.untrained and number == 1
-        step, slim, found = self._slim(yolo.model, progress, self.steps, untrained)
-        plan = plan.then(step)
-        slim.prune_info = self._prune_info(plan)
-        changed = False
-        if self.calibration is not None and not untrained and not self.reconstructs:
-            slim, changed = recalibrated(slim.to(self.device), self.calibration)
-        yolo = yolo.around(slim)
-        directory.mkdir()
-        plan.save(directory / "plan.json")
-        before = None
-        if self.epochs:
-            before = self._accuracy(yolo, f"{title}, before training")
-            LOGGER.info(f"yolo-prune: {title}: fine-tuning for {self.epochs} epochs")
-            args = {"imgsz": self.imgsz, **self.config.train_args}
-            if self.config.distill:
-                args["distill_model"] = str(self.teacher)
-            # The last round is not regularised: nothing is removed after it.
-            regularizer = self._regularizer() if self.config.regularization and number < self.rounds else None
-            checkpoint = fine_tune(
-                yolo, self.dataset.yaml, self.epochs, directory, args, untrained=untrained, regularizer=regularizer
-            )
-        else:
-            checkpoint = directory / "weights" / "last.pt"
-            checkpoint.parent.mkdir()
-            with whole(checkpoint) as temporary:
-                yolo.save(temporary)
-        yolo = YOLO(checkpoint)  # what is measured is what the file holds, in half precision
+        notes = directory / "round.json"  # what is known before training
+        if not (notes.exists() and finished(directory, job.epochs)):
+            shutil.rmtree(directory, ignore_errors=True)
+            self._slim_and_train(yolo, plan, number, directory, notes)
+        checkpoint, plan = finished(directory, job.epochs), PruningPlan.load(directory / "plan.json")
+        yolo = self._open(checkpoint)  # what is measured is what the file holds, in half precision
         measured = self._measured(yolo, Cost(**plan.cost["final"]), title)
-        untouched = before or measured
+        known = read_json(notes)
+        untouched = Accuracy(**known["before"]) if known["before"] else measured
         stage = replace(
             measured,
             metrics_before_training=untouched.metrics,
             map50_95_before_training=untouched.map50_95,
             checkpoint=str(checkpoint),
-            batch_norms_reestimated=changed,
-            search=found and found.to_dict(),
+            batch_norms_reestimated=known["batch_norms_reestimated"],
+            search=known["search"],
         )
         return yolo, plan, stage
 
+    def _slim_and_train(self, yolo: YOLO, plan: PruningPlan, number: int, directory: Path, notes: Path) -> None:
+        job, config = self.job, self.config
+        title = f"round {number}/{job.rounds}"
+        untrained = job.untrained and number == 1
+        step, slim, found = self._slim(yolo.model, number / job.rounds, job.steps, untrained)
+        plan = plan.then(step)
+        record(slim, [*history(job.base.model), self._step(plan)])
+        changed = False
+        if job.calibration is not None and not untrained and not job.reconstructs:
+            slim, changed = recalibrated(slim.to(job.device), job.calibration)
+        yolo = yolo.around(slim)
+        directory.mkdir()
+        plan.save(directory / "plan.json")
+        before = self._accuracy(yolo, f"{title}, before training") if job.epochs else None
+        known = {"before": before and asdict(before), "batch_norms_reestimated": changed}
+        write_json(notes, {**known, "search": found and found.to_dict()})
+        if not job.epochs:
+            checkpoint = directory / "weights" / "last.pt"
+            checkpoint.parent.mkdir()
+            with whole(checkpoint) as temporary:
+                yolo.save(temporary)
+            return
+        LOGGER.info(f"yolo-prune: {title}: fine-tuning for {job.epochs} epochs")
+        args = self._train_args()
+        if config.distill:
+            args["distill_model"] = str(self.teacher)
+        # The last round is not regularised: nothing is removed after it.
+        regularizer = self._regularizer() if config.regularization and number < job.rounds else None
+        fine_tune(yolo, job.dataset.yaml, job.epochs, directory, args, untrained=untrained, regularizer=regularizer)
+
+    def _open(self, checkpoint: Path | None) -> YOLO:
+        """A YOLO that was trained. Raises RunError if training broke it."""
+        if checkpoint is None:
+            raise RunError("training left no checkpoint of its last epoch")
+        yolo = YOLO(checkpoint)
+        if not is_finite(yolo.model):
+            raise RunError("training ended with weights that are no numbers; a lower lr0 may help")
+        return yolo
+
     def _slim(self, model: nn.Module, progress: float, steps: int, untrained: bool) -> Slimmed:
-        model.to(self.device)
+        model.to(self.job.device)
         reconstruction = None
-        if self.reconstructs:
-            images = self.folder or self.calibration.scoring
+        if self.job.reconstructs:
+            images = self.job.folder or self.job.calibration.scoring
             reconstruction = Reconstruction(model, _Shown(images, "reading what the layers read"))
-        judge, budget = None, self.config.budget
+        judge, budget = None, self.job.config.budget
         if budget is not None:
-            budget = budget.part(1 if self.config.dry_run else self.rounds)
+            budget = budget.part(1 if self.job.config.dry_run else self.job.rounds)
             judge = self._judge(budget)
-        slimmed = self.slimmer.slim(
+        slimmed = self.job.slimmer.slim(
             model, progress, steps, self._images, reconstruction, untrained=untrained, judge=judge, budget=budget
         )
         if judge is not None:
@@ -312,87 +348,84 @@ class _Job:
         return slimmed
 
     def _judge(self, budget: Budget) -> _Judge:
-        device = self.config.train_args.get("device")
+        device = self.job.config.train_args.get("device")
         total = budget.tries and budget.tries + 1
-        return _Judge(self.base, self.dataset, self.calibration.all_scored, self.imgsz, device, total)
+        return _Judge(self.job.base, self.job.dataset, self.job.calibration.all_scored, self.job.imgsz, device, total)
 
     def _images(self, model: nn.Module) -> Batches:
         """The calibration images, with a progress bar."""
-        config = self.config
+        config = self.job.config
         if config.calibration == "noise":
-            images = Noise(config.samples, self.channels, config.seed)
+            images = Noise(config.samples, self.job.channels, config.seed)
         elif config.calibration == "images":
-            images = self.calibration.scoring
+            images = self.job.calibration.scoring
         elif config.calibration == "representative":
-            images = self.calibration.representative(model, config.samples, config.seed)
+            images = self.job.calibration.representative(model, config.samples, config.seed)
         else:
-            images = self.folder
+            images = self.job.folder
         return _Shown(images, f"scoring by {config.criterion} on {config.calibration}")
 
     def _accuracy(self, yolo: YOLO, title: str) -> Accuracy | None:
-        if self.dataset is None:
+        job = self.job
+        if job.dataset is None:
             return None
-        LOGGER.info(f"yolo-prune: {title}: measuring {self.metric.title} on {self.dataset.yaml}")
+        LOGGER.info(f"yolo-prune: {title}: measuring {job.metric.title} on {job.dataset.yaml}")
         device = self.config.train_args.get("device")
-        return evaluate(yolo, self.dataset, self.truth, self.imgsz, self.config.batch, device)
+        return evaluate(yolo, job.dataset, job.truth, job.imgsz, self.config.batch, device)
 
     def _measured(self, yolo: YOLO, cost: Cost, title: str) -> Stage:
-        latency = latency_ms(yolo.model.to(self.device), self.imgsz, self.channels)
+        latency = latency_ms(yolo.model.to(self.job.device), self.job.imgsz, self.job.channels)
         return replace(Stage.of(cost, self._accuracy(yolo, title)), latency_ms=latency)
 
     def _summary(self) -> Summary:
+        job = self.job
+        resolved = {"epochs": job.epochs, "rounds": job.rounds, "steps": job.steps, "reconstruct": job.reconstructs}
         return Summary(
-            model=str(self.base.model_name),
-            task=self.base.task,
-            metric=self.metric,
-            data=self.dataset and self.dataset.yaml,
+            model=str(job.base.model_name),
+            task=job.base.task,
+            metric=job.metric,
+            data=job.dataset and job.dataset.yaml,
             criterion=str(self.config.expression),
-            imgsz=self.imgsz,
-            device=str(self.device),
+            imgsz=job.imgsz,
+            device=str(job.device),
             target=self.config.asked_target,
-            options=self.config.to_dict()
-            | {"epochs": self.epochs, "rounds": self.rounds, "steps": self.steps, "reconstruct": self.reconstructs},
-            seconds=self.slimmer.seconds,
-            notes=self._notes(),
+            options=self.config.to_dict() | resolved,
+            seconds={},
+            notes=job.notes(),
         )
 
-    def _notes(self) -> list[str]:
-        notes = [
-            f"{path} ({kind}) does more with channels than can be followed: what it reads and makes is kept whole"
-            for path, kind in foreign_blocks(self.base.model).items()
-        ]
-        if self.dataset and not self.dataset.evidence:
-            notes.append(
-                f"the {self.metric.title} on {self.dataset.yaml} is no evidence: "
-                + ("it is a small set for a look only" if self.dataset.fallback else "it trains on its val images")
-            )
-        return notes
+    def _write(self) -> None:
+        """Bring summary.json up to date."""
+        now = time.perf_counter()
+        spent, self.job.slimmer.seconds, self.started = (
+            self.job.slimmer.seconds | {"total": now - self.started},
+            {},
+            now,
+        )
+        for name, seconds in spent.items():
+            self.summary.seconds[name] = self.summary.seconds.get(name, 0.0) + seconds
+        self.summary.write(self.directory / "summary.json")
 
-    def _prune_info(self, plan: PruningPlan) -> dict[str, Any]:
-        """What a slimmed checkpoint says of itself, in plain data."""
-        from yolo_prune import __version__
-
+    def _step(self, plan: PruningPlan) -> dict[str, Any]:
+        """What a slimmed checkpoint says of how it was slimmed, in plain data."""
         return {
-            "yolo_prune": __version__,
-            "base": {"model": str(self.base.model_name), **plan.cost["base"]},
-            "target": plan.target,
+            "model": str(self.job.base.model_name),
             "criterion": str(self.config.expression),
+            "imgsz": self.job.imgsz,
+            "versions": versions(),
+            "plan": plan.to_dict(),
         }
 
-    def _directory(self) -> Path:
-        self.started = time.perf_counter()
-        if self.config.out is not None:
-            directory = Path(self.config.out).absolute()
-        else:
-            stem = Path(str(self.base.model_name)).stem
-            directory = increment_path(Path(SETTINGS["runs_dir"]) / "prune" / stem).absolute()
-        directory.mkdir(parents=True, exist_ok=True)
-        return directory
 
-
-def _device(config: PruneConfig) -> torch.device:
-    asked = config.train_args.get("device")
+def _directory(job: Job) -> Path:
+    """The run's directory, made."""
+    if job.config.out is not None:
+        directory = Path(job.config.out).absolute()
+    else:
+        stem = Path(str(job.base.model_name)).stem
+        directory = increment_path(Path(SETTINGS["runs_dir"]) / "prune" / stem).absolute()
     try:
-        return select_device(asked, verbose=False)
-    except (ValueError, AssertionError) as error:
-        raise RequestError(f"device {asked!r}: {str(error).split(chr(10))[0]}") from None
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"out {directory} cannot be made: {error.strerror}") from None
+    return directory

@@ -2,7 +2,8 @@
 
 Names of Ultralytics relied on here, checked on 8.4.140 and 8.4.190: `get_model` of each task's trainer (called by
 `Model.train` with the module, and by `BaseTrainer.setup_model` when a run is resumed), `BaseTrainer.last`,
-`.optimizer_step` and what it reads (`.scaler`, `.accumulate`), `unwrap_model`.
+`.optimizer_step` and what it reads (`.scaler`, `.accumulate`), `unwrap_model`, `load_checkpoint`, `strip_optimizer`,
+and that a checkpoint's "epoch" is -1 once it is stripped.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from ultralytics.models.yolo.obb import OBBTrainer
 from ultralytics.models.yolo.pose import PoseTrainer
 from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.models.yolo.semantic import SemanticSegmentationTrainer
-from ultralytics.nn.tasks import PoseModel
-from ultralytics.utils.torch_utils import unwrap_model
+from ultralytics.nn.tasks import DepthModel, PoseModel, load_checkpoint
+from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
+from yolo_prune.files import whole
 from yolo_prune.regularization import Regularizer
+from yolo_prune.structure.history import is_slimmed
 from yolo_prune.structure.outputs import with_outputs
 
 
@@ -105,11 +108,6 @@ TRAINERS: dict[str, type[BaseTrainer]] = {
 SHORT = 10  # epochs: up to here a round is too short for mosaic
 
 
-def is_slimmed(model: nn.Module) -> bool:
-    """Whether channels were removed from the model, so that its yaml no longer describes it."""
-    return hasattr(model, "prune_info")
-
-
 def is_untrained(yolo: Model) -> bool:
     """Whether the YOLO was built from a yaml and has no weights but those it was initialised with."""
     return not yolo.ckpt
@@ -173,3 +171,24 @@ def fine_tune(
     trainer = partial(yolo.task_map[yolo.task]["trainer"], regularizer=regularizer) if regularizer else None
     yolo.train(trainer=trainer, data=data, **place, **arguments)
     return Path(yolo.trainer.last)
+
+
+def finished(directory: Path, epochs: int) -> Path | None:
+    """The checkpoint of a training in a directory after its last epoch; None if it did not come so far."""
+    path = directory / "weights" / "last.pt"
+    try:
+        model, ckpt = load_checkpoint(path)
+    except Exception:  # whatever reading a file can do that was being written when the process was killed
+        return None
+    epoch = ckpt["epoch"]
+    # Of the last epoch, but killed before Ultralytics had stripped it of the optimizer (and calibrated depths).
+    if epochs and epoch == epochs - 1 and not isinstance(model, DepthModel):
+        with whole(path) as temporary:
+            strip_optimizer(path, temporary)
+        return path
+    return path if epoch == -1 else None
+
+
+def is_finite(model: nn.Module) -> bool:
+    """Whether all weights and statistics are numbers."""
+    return all(tensor.isfinite().all() for tensor in model.state_dict().values())

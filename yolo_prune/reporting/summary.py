@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -11,7 +10,7 @@ from typing import Any
 
 from yolo_prune.evaluation import Accuracy, Metric
 from yolo_prune.export import Exported
-from yolo_prune.files import whole
+from yolo_prune.files import write_json
 from yolo_prune.structure import Cost
 
 PACKAGES = ("ultralytics", "torch", "pycocotools", "onnx", "onnxruntime")
@@ -73,13 +72,19 @@ class Summary:
     final: Stage | None = None
     exports: list[Exported] = field(default_factory=list)
 
+    def take_up(self, earlier: dict[str, Any]) -> None:
+        """Continue a summary that a stopped run has written."""
+        stages = {name: earlier[name] and Stage(**earlier[name]) for name in ("base", "prepared")}
+        self.base, self.prepared = stages["base"], stages["prepared"]
+        self.rounds = [Stage(**stage) for stage in earlier["rounds"]]
+        self.seconds, self.notes = earlier["seconds"], earlier["notes"]
+
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "versions": versions()}
 
     def write(self, path: Path) -> None:
         """Write the summary, whole or not at all."""
-        with whole(path) as temporary:
-            temporary.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        write_json(path, self.to_dict())
 
 
 def versions() -> dict[str, str]:

@@ -25,6 +25,7 @@ from yolo_prune.structure.blocks import (
 )
 from yolo_prune.structure.cost import Width
 from yolo_prune.structure.groups import ChannelGroup, find_groups
+from yolo_prune.structure.history import history, record
 
 
 class Keep(NamedTuple):
@@ -107,6 +108,8 @@ class PruningPlan:
             if name in blocks:
                 _slice_norm(blocks[name].bn, keep.out)
         refresh_widths(model, slim, {name: keep.out for name, keep in self.layers.items()})
+        if self.widths != _widths(model):
+            record(slim, [*history(model), {"plan": self.to_dict()}])
         return slim
 
     def check(self, model: nn.Module) -> None:

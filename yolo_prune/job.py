@@ -1,0 +1,131 @@
+"""Job: what a run is to do, with all that can be found out before it starts, found out."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from ultralytics.cfg import DEFAULT_CFG_DICT
+from ultralytics.utils.checks import check_imgsz
+from ultralytics.utils.torch_utils import select_device
+
+from yolo_prune.calibration import Calibration, FolderImages
+from yolo_prune.config import CALIBRATIONS, PruneConfig
+from yolo_prune.dataset import Dataset, resolve
+from yolo_prune.errors import RequestError
+from yolo_prune.evaluation import METRICS, GroundTruth
+from yolo_prune.model import YOLO
+from yolo_prune.slimming import Slimmer
+from yolo_prune.structure.blocks import input_channels, require_supported
+from yolo_prune.structure.groups import foreign_blocks
+from yolo_prune.training import initialised, is_untrained
+
+DEFAULT_ROUNDS = 4
+DEFAULT_EPOCHS = 10
+DEFAULT_IMGSZ = {"classify": 224}  # as in Ultralytics
+STEPS = 4  # of scoring, in all rounds together, at least one in each
+
+
+class Job:
+    """One run's options, model and data, resolved and checked against each other. Making it writes nothing.
+
+    Args:
+        yolo: to be slimmed; not changed.
+        config: the options.
+
+    Raises:
+        RequestError: something does not fit.
+    """
+
+    def __init__(self, yolo: YOLO, config: PruneConfig):
+        self.config = config
+        require_supported(yolo.model, f"model {yolo.model_name}")
+        self.source = yolo.ckpt_path
+        self.untrained = is_untrained(yolo)
+        self.device = _device(config)
+        self.dataset = self._resolve_data(yolo)
+        module = copy.deepcopy(yolo.model)
+        if self.untrained and self.dataset:
+            module = initialised(module, self.dataset.info, config.seed)
+        self.base = yolo.around(module)
+        stride = int(max(module.stride))
+        asked = config.train_args.get("imgsz") or yolo.overrides.get("imgsz") or DEFAULT_IMGSZ.get(
+            yolo.task, DEFAULT_CFG_DICT["imgsz"])  # fmt: skip
+        self.imgsz = check_imgsz(asked, stride=stride, max_dim=1)
+        self.channels = input_channels(module)
+
+        self.slimmer = Slimmer(module, config, self.imgsz)
+
+        judged = self.dataset and yolo.task == "detect" and not config.dry_run
+        self.truth = GroundTruth.of(self.dataset) if judged else None
+        self.metric = METRICS[yolo.task]
+        self.calibration = None
+        if self.dataset:
+            self.calibration = Calibration.draw(self.dataset, config.samples, self.imgsz, config.batch, config.seed)
+        self.folder = None
+        if config.calibration not in CALIBRATIONS:
+            self.folder = FolderImages.draw(config.calibration, config.samples, self.imgsz, config.seed)
+            self.folder.require_readable()
+        self.reconstructs = self._reconstructs()
+        if config.search is not None and not self.reconstructs:
+            raise RequestError("search tries models right after slimming, which needs reconstruction: a trained model, "
+                               "real images to calibrate on, and no --no-reconstruct")  # fmt: skip
+        if self.untrained and config.regularization:
+            raise RequestError("regularize trains before the first slimming; a model from a yaml is slimmed untrained")
+        if self.untrained and config.distill:
+            raise RequestError("distill needs a trained model to learn from; a model from a yaml knows nothing yet")
+        self.epochs = config.epochs
+        if self.epochs is None:
+            default = DEFAULT_CFG_DICT["epochs"] if self.untrained else DEFAULT_EPOCHS
+            self.epochs = default if self.dataset and not self.dataset.fallback else 0
+        if config.distill and not self.epochs:
+            raise RequestError("distill needs a dataset to train on; give its yaml with --data")
+        if config.regularization and not self.epochs:
+            raise RequestError("regularize needs a dataset to train on; give its yaml with --data")
+        self.rounds = config.rounds or (DEFAULT_ROUNDS if self.epochs and not self.untrained else 1)
+        self.steps = config.steps or (1 if self.untrained else math.ceil(STEPS / self.rounds))
+
+    def _resolve_data(self, yolo: YOLO) -> Dataset | None:
+        config = self.config
+        if config.data is None and not config.needs_dataset and (config.dry_run or config.epochs == 0):
+            return None  # nothing that was asked for needs any
+        anything = (self.untrained and config.data) or yolo.task == "depth"  # which has no classes
+        classes = None if anything else len(yolo.model.names)
+        dataset = resolve(config.data, yolo.overrides.get("data"), classes, yolo.task)
+        shape, known = dataset.info.get("kpt_shape"), getattr(yolo.model, "kpt_shape", None)
+        if yolo.task == "pose" and not self.untrained and list(shape) != list(known):
+            raise RequestError(f"data {dataset.yaml} has keypoints of shape {list(shape)} and the model {list(known)}; "
+                               "train the model on this dataset first, then slim it")  # fmt: skip
+        if dataset.fallback and config.epochs:
+            raise RequestError("epochs needs a dataset to train on; give its yaml with --data")
+        return dataset
+
+    def _reconstructs(self) -> bool:
+        """Whether layers are reconstructed: where there are real images to do it on, unless the user decides."""
+        possible = not self.untrained and (self.folder or self.calibration) and self.config.calibration != "noise"
+        if self.config.reconstruct and not possible:
+            raise RequestError("reconstruct needs a trained model and images: give a dataset's yaml with --data, or a "
+                               "folder of images with --calibration")  # fmt: skip
+        return bool(possible) if self.config.reconstruct is None else self.config.reconstruct
+
+    def notes(self) -> list[str]:
+        """What the user should know of it beforehand."""
+        notes = [
+            f"{path} ({kind}) does more with channels than can be followed: what it reads and makes is kept whole"
+            for path, kind in foreign_blocks(self.base.model).items()
+        ]
+        if self.dataset and not self.dataset.evidence:
+            notes.append(
+                f"the {self.metric.title} on {self.dataset.yaml} is no evidence: "
+                + ("it is a small set for a look only" if self.dataset.fallback else "it trains on its val images")
+            )
+        return notes
+
+
+def _device(config: PruneConfig) -> torch.device:
+    asked = config.train_args.get("device")
+    try:
+        return select_device(asked, verbose=False)
+    except (ValueError, AssertionError) as error:
+        raise RequestError(f"device {asked!r}: {str(error).split(chr(10))[0]}") from None
