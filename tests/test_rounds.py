@@ -1,9 +1,11 @@
 import pytest
+import torch
 from ultralytics import YOLO as StockYOLO
 
-from yolo_prune import YOLO, RequestError
+from yolo_prune import YOLO, PruningPlan, RequestError, RunError, resume, rounds
 from yolo_prune.demo.scenes import write_scenes
 from yolo_prune.evaluation import METRICS
+from yolo_prune.journal import Journal
 
 OTHER_TASKS = {
     "segment": "yolo11n-seg", "pose": "yolo26n-pose", "obb": "yolo11n-obb", "classify": "yolov8n-cls",
@@ -179,3 +181,89 @@ def test_fine_tuning_that_does_harm_is_told(yolov8n_bccd, bccd, tmp_path):
     assert "fine-tuning lowered mAP50-95" in harmed.summary["notes"][-1]
     gentle = YOLO(yolov8n_bccd).prune(**options, lr0=1e-6, out=tmp_path / "gentle")
     assert not any("lowered" in note for note in gentle.summary["notes"])
+
+
+@pytest.fixture(scope="module")
+def scenes_model(tmp_path_factory):
+    """A model that was trained, a little, on scenes: its checkpoint, which records its data."""
+    directory = tmp_path_factory.mktemp("scenes")
+    data = write_scenes(directory / "data", train=16, val=8, size=64)
+    YOLO("yolov8n.yaml").train(data=data, epochs=1, imgsz=64, batch=8, workers=0, plots=False, project=str(directory),
+                               name="run")  # fmt: skip
+    return directory / "run" / "weights" / "last.pt"
+
+
+SMALL = {"rounds": 2, "epochs": 1, "samples": 6, "steps": 1, "export": "", "workers": 0, "plots": False}
+
+
+def _widths(result):
+    return [PruningPlan.load(result.directory / f"round{n}" / "plan.json").widths for n in (1, 2)]
+
+
+@pytest.mark.slow
+def test_a_run_that_broke_goes_on_where_it_was(scenes_model, tmp_path, monkeypatch):
+    whole = YOLO(scenes_model).prune(out=tmp_path / "whole", **SMALL)
+    with monkeypatch.context() as broken:
+        calls = []
+        trained = rounds.fine_tune
+
+        def breaks_in_the_second_round(*args, **kwargs):
+            calls.append(args)
+            if len(calls) == 2:
+                raise OSError(28, "No space left on device")
+            return trained(*args, **kwargs)
+
+        broken.setattr(rounds, "fine_tune", breaks_in_the_second_round)
+        with pytest.raises(RunError, match=r"round 2 failed: .*No space left") as failure:
+            YOLO(scenes_model).prune(out=tmp_path / "broken", **SMALL)
+    assert str(tmp_path / "broken" / "round1" / "weights" / "last.pt") in str(failure.value)
+    assert f"--resume {tmp_path / 'broken'}" in str(failure.value)
+    first = (tmp_path / "broken" / "round1" / "results.csv").stat().st_mtime_ns
+    result = resume(tmp_path / "broken")
+    assert (tmp_path / "broken" / "round1" / "results.csv").stat().st_mtime_ns == first  # not trained again
+    assert _widths(result) == _widths(whole)
+    for part in ("base", "final"):
+        for figure in ("macs", "params", "map50_95", "map50_95_before_training"):
+            assert result.summary[part][figure] == whole.summary[part][figure]
+    again = resume(tmp_path / "broken")  # nothing is left to do
+    assert again.summary["final"] == result.summary["final"]
+
+
+def test_two_runs_do_not_share_a_directory(scenes_model, tmp_path):
+    directory = tmp_path / "out"
+    directory.mkdir()
+    with Journal.start(directory, YOLO(scenes_model), {}), pytest.raises(RequestError, match="another yolo-prune"):
+        resume(directory)
+    with pytest.raises(RequestError, match="there is no run"):
+        resume(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_run_stops_where_it_costs_too_much(yolov8n_bccd, bccd, tmp_path):
+    options = {"data": bccd, "criterion": "l1", "target_macs": "60%", "reconstruct": False, "imgsz": 160, "batch": 8}
+    options |= SMALL | {"epochs": 0, "rounds": 3}
+    stopped = YOLO(yolov8n_bccd).prune(**options, max_map_drop=0.2, out=tmp_path / "out")
+    base, final = stopped.summary["base"]["map50_95"], stopped.summary["final"]
+    fell = stopped.summary["rounds"][-1]
+    assert fell["map50_95"] < base - 0.2 <= final["map50_95"]
+    assert len(stopped.summary["rounds"]) < 3 or fell["macs"] < final["macs"]
+    assert "is more than 0.2 below the base's" in stopped.summary["notes"][-1]
+    assert sum(p.numel() for p in stopped.model.model.parameters()) == final["params"]
+    with pytest.raises(RequestError, match="max-map-drop"):
+        YOLO(yolov8n_bccd).prune(**options, max_map_drop=2, out=tmp_path / "other")
+
+
+@pytest.mark.slow
+def test_training_that_ends_in_no_numbers_is_told(scenes_model, tmp_path, monkeypatch):
+    trained = rounds.fine_tune
+
+    def diverges(*args, **kwargs):
+        checkpoint = trained(*args, **kwargs)
+        held = torch.load(checkpoint, weights_only=False)
+        next(held["model"].parameters()).data.fill_(float("nan"))
+        torch.save(held, checkpoint)
+        return checkpoint
+
+    monkeypatch.setattr(rounds, "fine_tune", diverges)
+    with pytest.raises(RunError, match="round 1 failed: training ended with weights that are no numbers"):
+        YOLO(scenes_model).prune(**SMALL, out=tmp_path / "out")

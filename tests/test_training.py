@@ -1,12 +1,18 @@
 import copy
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import pytest
+from ultralytics.utils.dist import generate_ddp_file
 
 from tests.structure.plans import random_removal
 from yolo_prune import YOLO
 from yolo_prune.demo.scenes import CLASSES, write_scenes
 from yolo_prune.structure import PruningPlan, find_groups
 from yolo_prune.structure.blocks import weight_layers
+from yolo_prune.structure.history import history
 from yolo_prune.training import recipe
 
 
@@ -53,3 +59,59 @@ def test_a_slimmed_model_learns_other_classes_and_stays_slim(models, task, name,
         slim.get_submodule(path).weight)}  # fmt: skip
     assert others
     assert all(path.startswith(f"model.{len(trained.model) - 1}.") for path in others)
+
+
+@pytest.mark.slow
+def test_the_processes_of_several_gpus_train_the_slimmed_model(models, tmp_path):
+    """What Ultralytics hands to them, run by a fresh process, which is one of them but for the GPU."""
+    pytest.importorskip("cloudpickle", reason="Ultralytics needs cloudpickle for several GPUs")
+    model = models("yolov8n.yaml")
+    groups = find_groups(model)
+    slim = PruningPlan.full(model).without(groups, random_removal(groups, seed=2, most=0.5)).apply(model)
+    data = write_scenes(tmp_path / "data", train=8, val=5, size=64)
+    arguments = {"data": data, "epochs": 1, "imgsz": 64, "batch": 4, "workers": 0, "plots": False, "device": "cpu",
+                 "project": str(tmp_path), "name": "run", "model": "yolov8n.yaml"}  # fmt: skip
+    trainer = YOLO("yolov8n.yaml").task_map["detect"]["trainer"](overrides=arguments)
+    trainer.model = trainer.get_model(weights=slim, cfg=slim.yaml)
+    script = generate_ddp_file(trainer)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path)
+    for path in (Path(script), Path(script).with_suffix(".pt")):
+        path.unlink()
+    assert done.returncode == 0, done.stderr[-2000:]
+    trained = YOLO(tmp_path / "run" / "weights" / "last.pt").model
+    assert {name: conv.weight.shape[1] for name, conv in weight_layers(trained).items()} == {
+        name: conv.weight.shape[1] for name, conv in weight_layers(slim).items()
+    }
+    assert history(trained) == history(slim)
+
+
+@pytest.mark.slow
+def test_a_training_that_was_stopped_is_resumed_as_it_is_slimmed(models, tmp_path):
+    """By a fresh process, from its last checkpoint."""
+    model = models("yolov8n.yaml")
+    groups = find_groups(model)
+    slim = PruningPlan.full(model).without(groups, random_removal(groups, seed=2, most=0.5)).apply(model)
+    YOLO("yolov8n.yaml").around(slim).save(tmp_path / "pruned.pt")
+    data = write_scenes(tmp_path / "data", train=8, val=5, size=64)
+    begun = """
+        import sys
+        from yolo_prune import YOLO
+
+        def stop(trainer):
+            if trainer.epoch == 0:
+                raise SystemExit(7)
+
+        yolo = YOLO(sys.argv[1])
+        yolo.add_callback("on_model_save", stop)
+        yolo.train(data=sys.argv[2], epochs=2, imgsz=64, batch=4, workers=0, plots=False, project=sys.argv[3], name="run")
+    """  # noqa: E501
+    paths = [str(tmp_path / "pruned.pt"), data, str(tmp_path)]
+    assert subprocess.run([sys.executable, "-c", textwrap.dedent(begun), *paths]).returncode == 7
+    last = tmp_path / "run" / "weights" / "last.pt"
+    resumed = "import sys\nfrom yolo_prune import YOLO\nYOLO(sys.argv[1]).train(resume=True)"
+    subprocess.run([sys.executable, "-c", resumed, str(last)], check=True)
+    assert len((tmp_path / "run" / "results.csv").read_text().splitlines()) == 3
+    trained = YOLO(last).model
+    assert {name: conv.weight.shape[1] for name, conv in weight_layers(trained).items()} == {
+        name: conv.weight.shape[1] for name, conv in weight_layers(slim).items()
+    }
