@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 
@@ -47,3 +49,15 @@ def test_maps_of_classes_differ_by_the_share_of_their_pixels():
     assert largest_difference([[few]], [[expected]], "x") == pytest.approx(5e-4)
     with pytest.raises(ExportError, match="more than"):
         largest_difference([[many]], [[expected]], "x")
+
+
+def test_an_end_to_end_model_with_ties_is_compared_by_what_is_certain(models, tmp_path):
+    """Scores of a model that knows nothing are all alike, and runtimes rank them differently."""
+    model = copy.deepcopy(models("yolo26n.yaml"))
+    for layer in (*(branch[-1] for branch in model.model[-1].cv3), *(b[-1] for b in model.model[-1].one2one_cv3)):
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.constant_(layer.bias, -3)
+    YOLO("yolo26n.yaml").around(model).save(tmp_path / "alike.pt")
+    assert export(tmp_path / "alike.pt", "onnx", 64, torch.rand(1, 3, 64, 64)).max_abs_diff < 1e-4
+    YOLO("yolo26n.yaml").around(models("yolo26n.yaml")).save(tmp_path / "apart.pt")
+    assert 0 < export(tmp_path / "apart.pt", "onnx", 64, torch.rand(1, 3, 64, 64)).max_abs_diff < 0.2

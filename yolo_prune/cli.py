@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+SAFE_LOAD = "ULTRALYTICS_SAFE_LOAD"
+
 # The options are those of PruneConfig, which holds the defaults and checks the values: nothing is decided here.
 
 
@@ -40,11 +42,18 @@ import click
 @click.option("--resume", metavar="DIR", help="Go on with the run in DIR that was stopped; no other options.")
 @click.option("--dry-run", is_flag=True, default=None, help="Only write the plan and its cost.")
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json on stdout, all else on stderr.")
+@click.option("--safe-load", is_flag=True, help="Open checkpoints without running any code in them.")
 @click.option("--debug", is_flag=True, help="Show where an error came from.")
 @click.argument("train_args", nargs=-1, metavar="[key=value ...]")
 @click.version_option(None, "--version", package_name="yolo-prune")
 def command(
-    model: str | None, resume: str | None, as_json: bool, debug: bool, train_args: tuple[str, ...], **options: Any
+    model: str | None,
+    resume: str | None,
+    as_json: bool,
+    safe_load: bool,
+    debug: bool,
+    train_args: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Slim an Ultralytics YOLO: remove channels, fine-tune, measure, export.
 
@@ -53,6 +62,8 @@ def command(
     "yolo-prune info FILE" says what was done to a slimmed checkpoint.
     """
     stdout = _only_json_on_stdout() if as_json else None
+    if safe_load:
+        os.environ[SAFE_LOAD] = "1"  # before Ultralytics is imported
     from ultralytics.cfg import smart_value
 
     import yolo_prune
@@ -98,10 +109,13 @@ def command(
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("file")
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON, with the plans.")
+@click.option("--safe-load", is_flag=True, help="Open it without running any code in it.")
 @click.option("--debug", is_flag=True, hidden=True)
-def info(file: str, as_json: bool, debug: bool) -> None:
+def info(file: str, as_json: bool, safe_load: bool, debug: bool) -> None:
     """Say what was done to a slimmed checkpoint."""
     stdout = _only_json_on_stdout() if as_json else None
+    if safe_load:
+        os.environ[SAFE_LOAD] = "1"
     from yolo_prune.model import load
     from yolo_prune.reporting.info import info_table, told
 

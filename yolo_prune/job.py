@@ -17,13 +17,14 @@ from yolo_prune.errors import RequestError
 from yolo_prune.evaluation import METRICS, GroundTruth
 from yolo_prune.model import YOLO
 from yolo_prune.slimming import Slimmer
-from yolo_prune.structure.blocks import input_channels, require_supported
+from yolo_prune.structure.blocks import input_channels, require_supported, share_of_zeros
 from yolo_prune.structure.groups import foreign_blocks
 from yolo_prune.training import initialised, is_untrained
 
 DEFAULT_ROUNDS = 4
 DEFAULT_EPOCHS = 10
 DEFAULT_IMGSZ = {"classify": 224}  # as in Ultralytics
+MASKED = 0.1  # of all weights, that are zero by chance in no model
 STEPS = 4  # of scoring, in all rounds together, at least one in each
 
 
@@ -115,6 +116,10 @@ class Job:
             f"{path} ({kind}) does more with channels than can be followed: what it reads and makes is kept whole"
             for path, kind in foreign_blocks(self.base.model).items()
         ]
+        zeros = share_of_zeros(self.base.model)
+        if zeros > MASKED:
+            notes.append(f"{zeros:.0%} of the model's weights are zeros, which cost as much as others; only channels "
+                         "that are zero as a whole can be removed for nothing")  # fmt: skip
         if self.dataset and not self.dataset.evidence:
             notes.append(
                 f"the {self.metric.title} on {self.dataset.yaml} is no evidence: "

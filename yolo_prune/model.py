@@ -97,6 +97,8 @@ def load(path: str | os.PathLike) -> YOLO:
         yolo = YOLO(path)
     except Exception as error:  # whatever the unpickling of a foreign file can do wrong
         first = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, KeyError):
+            first = f"it lacks {first}, or there is no such block"
         raise RequestError(f"model {path}: cannot be opened as an Ultralytics YOLO: {first}") from error
     if not isinstance(yolo, YOLO):
         raise RequestError(f"model {path}: a {type(yolo).__name__} is not supported; give a YOLO of v3 to 26")

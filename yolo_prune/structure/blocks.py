@@ -128,6 +128,12 @@ def splits_by(block: nn.Module) -> str | None:
     return "halves" if isinstance(block, HALVED) else "sizes" if isinstance(block, CBLinear) else None
 
 
+def share_of_zeros(model: nn.Module) -> float:
+    """The share of the weights of all layers that are exactly zero."""
+    weights = [layer.weight for layer in weight_layers(model).values()]
+    return sum(int((w == 0).sum()) for w in weights) / sum(w.numel() for w in weights)
+
+
 def require_supported(model: nn.Module, name: str = "model") -> None:
     """Raise RequestError unless the model is one whose channels we can follow."""
     if not isinstance(model, BaseModel):
@@ -141,6 +147,19 @@ def require_supported(model: nn.Module, name: str = "model") -> None:
         ):
             raise RequestError(
                 f"{name}: its batch norms have been fused into the convolutions; give the checkpoint from before fuse()"
+            )
+        if any(buffer.endswith("_mask") for buffer, _ in block.named_buffers(recurse=False)):
+            raise RequestError(
+                f"{name}: {path} is masked (torch.nn.utils.prune): its zeros are still stored and computed, where "
+                "channel pruning takes channels away; make them permanent with prune.remove() first"
+            )
+        if "quant" in type(block).__module__:
+            raise RequestError(f"{name}: {path} is quantised ({type(block).__name__}); give the checkpoint in floating "
+                               "point, and quantise the slimmed model")  # fmt: skip
+    for path, tensor in model.state_dict().items():
+        if not tensor.isfinite().all():
+            raise RequestError(
+                f"{name}: {path} holds values that are no numbers: training diverged, or the file is bad"
             )
     if isinstance(model, WorldModel):
         raise RequestError(f"{name}: YOLO-World reads text beside the image, which is not supported")
