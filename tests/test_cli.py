@@ -1,11 +1,16 @@
 """The command, as a shell runs it."""
 
+import copy
 import json
+import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
+import torch
+from torch.nn.utils import prune as masks
 
 from yolo_prune import YOLO, PruningPlan
 from yolo_prune.cli import main
@@ -105,3 +110,90 @@ def test_json_prints_the_summary_alone_on_stdout(tmp_path):
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == json.loads((tmp_path / "out" / "summary.json").read_text())
     assert "final" in done.stderr
+
+
+def _checkpoint(path, model):
+    torch.save({"model": model, "epoch": -1, "train_args": {}}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def bad_checkpoints(tmp_path_factory):
+    """Files that are no model to slim, by what the answer must say."""
+    where = tmp_path_factory.mktemp("checkpoints")
+    base = YOLO("yolov8n-cls.yaml")
+    base.save(where / "good.pt")
+    good = (where / "good.pt").read_bytes()
+    masked, diverged, fused = (copy.deepcopy(base.model) for _ in range(3))
+    masks.l1_unstructured(masked.model[0].conv, "weight", 0.5)
+    diverged.model[0].conv.weight.data[0] = float("nan")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch is about to move this elsewhere
+        quantised = torch.ao.quantization.quantize_dynamic(copy.deepcopy(base.model), {torch.nn.Linear})
+    return {
+        _write(where / "empty.pt", b""): "empty",
+        _write(where / "half.pt", good[: len(good) // 2]): "corrupted",
+        _checkpoint(where / "masked.pt", masked): "masked",
+        _checkpoint(where / "diverged.pt", diverged): "no numbers",
+        _checkpoint(where / "fused.pt", fused.fuse(verbose=False)): "fused",
+        _checkpoint(where / "quantised.pt", quantised): "quantised",
+        _checkpoint(where / "other.pt", torch.nn.Linear(2, 2)): "no Ultralytics YOLO",
+        _write(where / "model.yaml", b"nc: 3\n"): "lacks 'backbone'",
+    }
+
+
+def test_a_checkpoint_that_cannot_be_slimmed_is_told_in_one_line(bad_checkpoints, tmp_path, monkeypatch, capsys):
+    for path, expected in bad_checkpoints.items():
+        capsys.readouterr()
+        status = _main(monkeypatch, "--model", path, "--calibration", "noise", "--dry-run", "--out", tmp_path / "out")
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("yolo-prune: ")]
+        assert (status, len(lines)) == (2, 1), (path, status, lines)
+        assert expected in lines[0]
+        assert not (tmp_path / "out").exists()
+
+
+class _Hostile:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("arguments", [("--model",), ("info",)])
+def test_safe_loading_runs_no_code_of_a_checkpoint(arguments, tmp_path):
+    hostile, touched = tmp_path / "hostile.pt", tmp_path / "touched"
+    torch.save({"model": _Hostile(touched)}, hostile)
+    command = [sys.executable, "-m", "yolo_prune.cli", *arguments, str(hostile)]
+    for options, environment in ((["--safe-load"], {}), ([], {"ULTRALYTICS_SAFE_LOAD": "1"})):
+        done = subprocess.run([*command, *options], env={**os.environ, **environment}, capture_output=True, text=True)
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr
+        assert not touched.exists()
+
+
+def test_info_says_what_was_done(tmp_path, monkeypatch, capsys):
+    yolo = YOLO("yolov8n.yaml")
+    yolo.save(tmp_path / "base.pt")
+    plan = yolo.prune(dry_run=True, criterion="l1", target_macs="80%", imgsz=64, out=tmp_path / "plan").plan
+    yolo.apply_plan(plan).save(tmp_path / "pruned.pt")
+    assert _main(monkeypatch, "info", tmp_path / "base.pt") == 0
+    assert "not slimmed" in capsys.readouterr().out
+    assert _main(monkeypatch, "info", tmp_path / "pruned.pt") == 0
+    assert "80% (macs)" in capsys.readouterr().out
+    done = subprocess.run([sys.executable, "-m", "yolo_prune.cli", "info", str(tmp_path / "pruned.pt"), "--json"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert PruningPlan.from_dict(json.loads(done.stdout)["history"][0]["plan"]).layers == plan.layers
+
+
+def test_resume_takes_no_other_options_and_needs_a_run(tmp_path, monkeypatch, capsys):
+    assert _main(monkeypatch, "--resume", tmp_path, "--rounds", 2) == 2
+    assert _main(monkeypatch, "--resume", tmp_path) == 2
+    assert _main(monkeypatch, "--resume", tmp_path / "nowhere") == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_comes_at_once_without_torch():
+    code = "import sys; sys.argv = ['yolo-prune', '--help']; from yolo_prune.cli import main; main(); "
+    code += "assert not {'torch', 'ultralytics'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

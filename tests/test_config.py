@@ -1,4 +1,10 @@
+import json
+from dataclasses import fields
+
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from ultralytics.cfg import DEFAULT_CFG_DICT
 
 from yolo_prune import PruneConfig, RequestError
 from yolo_prune.config import Target
@@ -118,3 +124,29 @@ def test_the_default_criterion_needs_no_labels_where_there_are_none():
     assert "taylor" in PruneConfig().criterion
     assert PruneConfig(calibration="noise").criterion == "expressiveness"
     assert PruneConfig(criterion="l1", calibration="noise").criterion == "l1"
+
+
+ANYTHING = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.one_of(st.integers(), st.text())),
+    st.sampled_from(["54%", "21.3G", "10m", "global", "taylor", "contribution:1", "noise", "onnx"]),
+)  # fmt: skip
+OWN = [f.name for f in fields(PruneConfig) if f.name not in ("train_args", "calibration")]
+
+
+@settings(deadline=None, max_examples=500)
+@given(options=st.dictionaries(st.sampled_from([*OWN, "imgsz", "batch", "lr0", "seed", "device"]), ANYTHING))
+def test_whatever_is_asked_for_is_understood_or_refused_in_one_line(options):
+    try:
+        config = PruneConfig.from_arguments(**options)
+    except RequestError:
+        return
+    json.dumps(config.to_dict())
+    assert PruneConfig(**config.to_dict()) == config
+
+
+@settings(deadline=None)
+@given(name=st.text())
+def test_no_name_that_is_no_option_is_passed_on(name):
+    assume(name not in OWN and name not in DEFAULT_CFG_DICT and name not in ("train_args", "calibration"))
+    with pytest.raises(RequestError, match="neither an option"):
+        PruneConfig.from_arguments(**{name: 1})

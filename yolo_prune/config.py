@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ CHOICES = {
     "allocation": ("global", "uniform"),
     "group_reduction": tuple(criteria.REDUCTIONS),
 }
+TEXTS = ("data", "criterion", "calibration", "regularize", "normalize", "out")
 EXPORT_FORMATS = ("onnx", "torchscript")
 RESERVED = {"model", "data", "mode", "task", "epochs", "project", "name", "save_dir", "exist_ok", "resume", "cfg"}
 UNITS = {"K": 1e3, "M": 1e6, "G": 1e9}
@@ -160,8 +162,14 @@ class PruneConfig:
         return cls(**{key: value for key, value in arguments.items() if key in own}, train_args=train_args)
 
     def __post_init__(self) -> None:
+        for name in TEXTS:
+            if not isinstance(getattr(self, name), (str, PathLike, type(None))):
+                raise RequestError(f"{_option(name)} is {getattr(self, name)!r}; it must be text")
         for name in ("protect", "export"):
             value = getattr(self, name)
+            items = [value] if isinstance(value, str) else value or ()
+            if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) for item in items):
+                raise RequestError(f"{_option(name)} is {value!r}; it must be text or a list of it")
             value = value.split(",") if isinstance(value, str) else value or ()
             object.__setattr__(self, name, tuple(item.strip() for item in value if item.strip()))
         for name in ("data", "out", "calibration"):  # a Path is welcome, the record holds text
@@ -181,7 +189,11 @@ class PruneConfig:
             raise RequestError(f"max-layer-ratio is {self.max_layer_ratio!r}; it must lie between 0 and 1")
         if self.max_map_drop is not None and (not _is_number(self.max_map_drop) or not 0 <= self.max_map_drop < 1):
             raise RequestError(f"max-map-drop is {self.max_map_drop!r}; it is a difference of mAP, as 0.02")
-        for name, allowed in (("reconstruct", (None, True, False)), ("distill", (True, False))):
+        for name, allowed in (
+            ("reconstruct", (None, True, False)),
+            ("distill", (True, False)),
+            ("dry_run", (True, False)),
+        ):
             if not any(getattr(self, name) is value for value in allowed):
                 raise RequestError(f"{_option(name)} is {getattr(self, name)!r}; it must be True or False")
         for name in self.export:

@@ -94,7 +94,7 @@ class Job:
         anything = (self.untrained and config.data) or yolo.task == "depth"  # which has no classes
         classes = None if anything else len(yolo.model.names)
         dataset = resolve(config.data, yolo.overrides.get("data"), classes, yolo.task)
-        shape, known = dataset.info.get("kpt_shape"), getattr(yolo.model, "kpt_shape", None)
+        shape, known = dataset.info.get("kpt_shape"), getattr(yolo.model.model[-1], "kpt_shape", None)
         if yolo.task == "pose" and not self.untrained and list(shape) != list(known):
             raise RequestError(f"data {dataset.yaml} has keypoints of shape {list(shape)} and the model {list(known)}; "
                                "train the model on this dataset first, then slim it")  # fmt: skip

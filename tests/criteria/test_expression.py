@@ -91,3 +91,15 @@ def test_what_is_no_expression_is_refused_and_shown(text, problem):
         parse(text)
     assert problem in str(caught.value)
     assert "not known" in problem or repr(text) in str(caught.value)
+
+
+PIECES = [*"0123456789.+-*/() eE_:,", "l2", "taylor", "rank", "mean", "zscore"]
+
+
+@given(text=st.one_of(st.text(), st.lists(st.sampled_from(PIECES)).map("".join)))
+def test_no_text_whatever_breaks_the_parser(text):
+    try:
+        parsed = parse(text)
+    except RequestError:
+        return
+    assert parse(str(parsed)) == parsed

@@ -148,3 +148,41 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path, text):
 def test_a_missing_plan_is_refused(tmp_path):
     with pytest.raises(RequestError, match=r"nowhere\.json"):
         PruningPlan.load(tmp_path / "nowhere.json")
+
+
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()),
+    lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner)),
+)
+CHANNELS = st.one_of(JSON, st.lists(st.integers(-2, 20)))
+KEEPS = st.one_of(JSON, st.fixed_dictionaries({"out": CHANNELS, "in": CHANNELS}))
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    data=st.one_of(
+        JSON,
+        st.fixed_dictionaries({"layers": st.dictionaries(st.sampled_from(["model.0.conv", "x"]), KEEPS)}),
+    )
+)
+def test_no_json_whatever_breaks_the_reader_of_plans(models, data):
+    with pytest.raises(RequestError):  # so few layers fit no model
+        PruningPlan.from_dict(data).check(models("yolov8n.yaml"))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    layer=st.sampled_from(["model.0.conv", "model.2.cv1.conv", "model.22.cv2.0.0.conv"]),
+    side=st.sampled_from(["out", "in"]),
+    channels=st.lists(st.integers(-1, 70), max_size=70),
+)
+def test_no_edit_of_a_plan_breaks_a_model(models, layer, side, channels):
+    """An edited plan is refused, or applies to a model that runs."""
+    model = models("yolov8n.yaml")
+    data = PruningPlan.full(model).to_dict()
+    data["layers"][layer][side] = channels
+    try:
+        slim = PruningPlan.from_dict(data).apply(model)
+    except RequestError:
+        return
+    raw_outputs(slim, torch.rand(1, 3, 64, 64))
