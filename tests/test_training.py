@@ -115,3 +115,45 @@ def test_a_training_that_was_stopped_is_resumed_as_it_is_slimmed(models, tmp_pat
     assert {name: conv.weight.shape[1] for name, conv in weight_layers(trained).items()} == {
         name: conv.weight.shape[1] for name, conv in weight_layers(slim).items()
     }
+
+
+WAYS = {
+    "freeze": {"freeze": 5}, "cache": {"cache": True}, "fraction": {"fraction": 0.5},
+    "multi-scale": {"multi_scale": 0.5}, "distill": {"distill_model": "base"}, "several datasets": {"data": 2},
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", [*WAYS, "tune"])
+def test_however_it_is_trained_it_stays_slim(models, way, tmp_path):
+    model = models("yolov8n.yaml")
+    groups = find_groups(model)
+    slim = PruningPlan.full(model).without(groups, random_removal(groups, seed=2, most=0.5)).apply(model)
+    YOLO("yolov8n.yaml").around(slim).save(tmp_path / "pruned.pt")
+    YOLO("yolov8n.yaml").around(model).save(tmp_path / "base.pt")
+    data = write_scenes(tmp_path / "data", train=8, val=5, size=64)
+    options = {"data": data, "epochs": 1, "imgsz": 64, "batch": 4, "workers": 0, "plots": False, "val": False}
+    options |= {"project": str(tmp_path / "runs"), **WAYS.get(way, {})}
+    options |= {"data": [data, data]} if way == "several datasets" else {}
+    options |= {"distill_model": str(tmp_path / "base.pt")} if way == "distill" else {}
+    yolo = YOLO(tmp_path / "pruned.pt")
+    if way == "tune":
+        yolo.tune(iterations=1, space={"lr0": (1e-4, 1e-3)}, **options)
+    else:
+        yolo.train(**options)
+    checkpoints = list((tmp_path / "runs").rglob("last.pt"))
+    assert len(checkpoints) == (2 if way == "several datasets" else 1)
+    for checkpoint in checkpoints:
+        trained = YOLO(checkpoint).model
+        assert {name: conv.weight.shape[1] for name, conv in weight_layers(trained).items()} == {
+            name: conv.weight.shape[1] for name, conv in weight_layers(slim).items()
+        }
+        assert history(trained) == history(slim)
+
+
+def test_no_training_from_scratch_gives_the_full_model_back(models, tmp_path):
+    model = models("yolov8n.yaml")
+    slim = PruningPlan.full(model).without(find_groups(model), {"model.0.conv": [1]}).apply(model)
+    data = write_scenes(tmp_path / "data", train=4, val=4, size=64)
+    with pytest.raises(KeyError, match="slimmed by yolo-prune"):
+        YOLO("yolov8n.yaml").around(slim).train(data=data, pretrained=False, project=str(tmp_path), epochs=1, imgsz=64)

@@ -12,7 +12,7 @@ from torch import nn
 
 from yolo_prune.errors import RequestError
 from yolo_prune.structure.plan import PruningPlan
-from yolo_prune.training import TRAINERS
+from yolo_prune.training import TRAINERS, tuning_here
 
 
 class YOLO(ultralytics.YOLO):
@@ -29,6 +29,17 @@ class YOLO(ultralytics.YOLO):
         """Ultralytics' classes for each task, with the trainers that keep a slimmed structure."""
         known = super().task_map
         return {task: {**classes, "trainer": TRAINERS.get(task, classes["trainer"])} for task, classes in known.items()}
+
+    def train(self, trainer: type | None = None, **options: Any):
+        """As in Ultralytics; also on several datasets, which it would leave to processes of its own command."""
+        if isinstance(options.get("data"), (list, tuple)):
+            trainer = trainer or self.task_map[self.task]["trainer"]
+        return super().train(trainer=trainer, **options)
+
+    def tune(self, *args: Any, **options: Any):
+        """As in Ultralytics, but in this process: it would leave the training to processes of its own command."""
+        with tuning_here(self.task_map[self.task]["trainer"]):
+            return super().tune(*args, **options)
 
     def prune(self, **options: Any):
         """Slim the model: score, remove, fine-tune, measure, in rounds. The model itself is not changed.

@@ -3,17 +3,20 @@
 Names of Ultralytics relied on here, checked on 8.4.140 and 8.4.190: `get_model` of each task's trainer (called by
 `Model.train` with the module, and by `BaseTrainer.setup_model` when a run is resumed), `BaseTrainer.last`,
 `.optimizer_step` and what it reads (`.scaler`, `.accumulate`), `unwrap_model`, `load_checkpoint`, `strip_optimizer`,
-and that a checkpoint's "epoch" is -1 once it is stripped.
+that a checkpoint's "epoch" is -1 once it is stripped, and that its tuner takes `MultiTrainer` from `engine.trainer`.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+import ultralytics.engine.trainer
 from torch import nn
 from ultralytics.engine.model import Model
 from ultralytics.engine.trainer import BaseTrainer
@@ -106,6 +109,22 @@ TRAINERS: dict[str, type[BaseTrainer]] = {
 }
 
 SHORT = 10  # epochs: up to here a round is too short for mosaic
+
+
+@contextmanager
+def tuning_here(trainer: type[BaseTrainer]) -> Iterator[None]:
+    """Within it Ultralytics' tuner trains by this trainer, in this process, and not by its own command."""
+    theirs = ultralytics.engine.trainer.MultiTrainer
+
+    class InProcess(theirs):
+        def __init__(self, _: Any, *args: Any, **kwargs: Any):
+            super().__init__(trainer, *args, **kwargs)
+
+    ultralytics.engine.trainer.MultiTrainer = InProcess
+    try:
+        yield
+    finally:
+        ultralytics.engine.trainer.MultiTrainer = theirs
 
 
 def is_untrained(yolo: Model) -> bool:
