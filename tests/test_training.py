@@ -142,7 +142,7 @@ def test_however_it_is_trained_it_stays_slim(models, way, tmp_path):
     else:
         yolo.train(**options)
     checkpoints = list((tmp_path / "runs").rglob("last.pt"))
-    assert len(checkpoints) == (2 if way == "several datasets" else 1)
+    assert len(checkpoints) >= (2 if way == "several datasets" else 1)
     for checkpoint in checkpoints:
         trained = YOLO(checkpoint).model
         assert {name: conv.weight.shape[1] for name, conv in weight_layers(trained).items()} == {
