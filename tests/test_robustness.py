@@ -1,0 +1,12 @@
+"""A share of benchmarks/robustness.py: runs that are killed end as undisturbed ones do."""
+
+import pytest
+
+from benchmarks.robustness import survived
+
+
+@pytest.mark.slow
+def test_killed_runs_end_as_undisturbed_ones(tmp_path):
+    count = survived(tmp_path, kills=3, seed=1, epochs=1)
+    assert count["kills"] >= 3
+    assert count["attempts"] == count["kills"] + count["runs"]
