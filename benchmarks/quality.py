@@ -172,8 +172,8 @@ def plot(results: Results, arms: list[str], datasets: list[str], shares: list[fl
             if base is not None:
                 axis.axhline(base, color="grey", linestyle=":", label="base")
             axis.set(title=f"{data}, {stage}", xlabel="% of the MACs kept", ylabel="mAP50-95")
-    axes[0][0].legend(fontsize=8)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0.07, 1, 1))
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="lower center", ncol=3, fontsize=9)
     figure.savefig(path, dpi=110)
 
 

@@ -1,22 +1,29 @@
-"""Job: what a run is to do, with all that can be found out before it starts, found out."""
+"""Job: what a run is to do, with all that can be found out before it starts, found out; and how it slims."""
 
 from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import nn
 from ultralytics.cfg import DEFAULT_CFG_DICT
+from ultralytics.utils import TQDM
 from ultralytics.utils.checks import check_imgsz
 from ultralytics.utils.torch_utils import select_device
 
-from yolo_prune.calibration import Calibration, FolderImages
+from yolo_prune.calibration import Calibration, FolderImages, Noise, TrainingImages
 from yolo_prune.config import CALIBRATIONS, PruneConfig
 from yolo_prune.dataset import Dataset, resolve
 from yolo_prune.errors import RequestError
-from yolo_prune.evaluation import METRICS, GroundTruth
+from yolo_prune.evaluation import METRICS, GroundTruth, metric_on
 from yolo_prune.model import YOLO
-from yolo_prune.slimming import Slimmer
+from yolo_prune.reconstruction import Reconstruction
+from yolo_prune.search import Budget
+from yolo_prune.slimming import Batches, Slimmed, Slimmer
 from yolo_prune.structure.blocks import input_channels, require_supported, share_of_zeros
 from yolo_prune.structure.groups import foreign_blocks
 from yolo_prune.training import initialised, is_untrained
@@ -126,6 +133,77 @@ class Job:
                 + ("it is a small set for a look only" if self.dataset.fallback else "it trains on its val images")
             )
         return notes
+
+    def slim(self, model: nn.Module, progress: float, steps: int, untrained: bool) -> Slimmed:
+        """Slim the base or a descendant of it, as `Slimmer.slim`, showing what is done."""
+        model.to(self.device)
+        reconstruction = None
+        if self.reconstructs:
+            images = self.folder or self.calibration.scoring
+            reconstruction = Reconstruction(model, _Shown(images, "reading what the layers read"))
+        judge, budget = None, self.config.budget
+        if budget is not None:
+            budget = budget.part(1 if self.config.dry_run else self.rounds)
+            judge = self._judge(budget)
+        slimmed = self.slimmer.slim(
+            model, progress, steps, self._images, reconstruction, untrained=untrained, judge=judge, budget=budget
+        )
+        if judge is not None:
+            judge.bar.close()
+        return slimmed
+
+    def _judge(self, budget: Budget) -> _Judge:
+        device = self.config.train_args.get("device")
+        total = budget.tries and budget.tries + 1
+        return _Judge(self.base, self.dataset, self.calibration.all_scored, self.imgsz, device, total)
+
+    def _images(self, model: nn.Module) -> Batches:
+        """The calibration images, with a progress bar."""
+        config = self.config
+        if config.calibration == "noise":
+            images = Noise(config.samples, self.channels, config.seed)
+        elif config.calibration == "images":
+            images = self.calibration.scoring
+        elif config.calibration == "representative":
+            images = self.calibration.representative(model, config.samples, config.seed)
+        else:
+            images = self.folder
+        return _Shown(images, f"scoring by {config.criterion} on {config.calibration}")
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """Batches that show a progress bar whenever they are iterated."""
+
+    batches: TrainingImages | FolderImages | Noise
+    title: str
+
+    def __iter__(self) -> Iterator[torch.Tensor | dict[str, Any]]:
+        yield from TQDM(self.batches, desc=self.title, total=len(self.batches))
+
+
+@dataclass
+class _Judge:
+    """What slimmed models are worth in a search, with a progress bar: the task's figure on the calibration images."""
+
+    yolo: YOLO
+    dataset: Dataset
+    images: TrainingImages
+    imgsz: int
+    device: Any
+    total: int | None
+    best: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.bar = TQDM(total=self.total)
+
+    def __call__(self, model: nn.Module) -> float:
+        value = metric_on(self.yolo.around(copy.deepcopy(model)), self.dataset, self.images, self.imgsz, self.device)
+        self.best = max(self.best, value)
+        title = METRICS[self.dataset.task].title
+        self.bar.set_description(f"search: best {title} on {len(self.images.indices)} training images {self.best:.3f}")
+        self.bar.update()
+        return value
 
 
 def _device(config: PruneConfig) -> torch.device:

@@ -5,33 +5,25 @@ from __future__ import annotations
 import copy
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-from ultralytics.utils import LOGGER, SETTINGS, TQDM
+from ultralytics.utils import LOGGER, SETTINGS
 from ultralytics.utils.files import increment_path
 
-from yolo_prune.calibration import FolderImages, Noise, TrainingImages
 from yolo_prune.config import PruneConfig
-from yolo_prune.dataset import Dataset
 from yolo_prune.errors import RequestError, RunError
-from yolo_prune.evaluation import METRICS, Accuracy, evaluate, example_images, latency_ms, metric_on
+from yolo_prune.evaluation import Accuracy, evaluate, example_images, latency_ms
 from yolo_prune.export import export
 from yolo_prune.files import read_json, whole, write_json
 from yolo_prune.job import Job
 from yolo_prune.journal import Journal
 from yolo_prune.model import YOLO, load
 from yolo_prune.recalibration import recalibrated
-from yolo_prune.reconstruction import Reconstruction
 from yolo_prune.regularization import Regularizer
 from yolo_prune.reporting.report import write_report
 from yolo_prune.reporting.summary import Stage, Summary, versions
-from yolo_prune.search import Budget
-from yolo_prune.slimming import Batches, Slimmed
 from yolo_prune.structure import Cost, PruningPlan
 from yolo_prune.structure.cost import NOUNS
 from yolo_prune.structure.history import history, record
@@ -87,41 +79,6 @@ def resume(directory: str | Path) -> PruneResult:
         return _Run(Job(load(journal.model), config), journal.directory).go()
 
 
-@dataclass(frozen=True)
-class _Shown:
-    """Batches that show a progress bar whenever they are iterated."""
-
-    batches: TrainingImages | FolderImages | Noise
-    title: str
-
-    def __iter__(self) -> Iterator[torch.Tensor | dict[str, Any]]:
-        yield from TQDM(self.batches, desc=self.title, total=len(self.batches))
-
-
-@dataclass
-class _Judge:
-    """What slimmed models are worth in a search, with a progress bar: the task's figure on the calibration images."""
-
-    yolo: YOLO
-    dataset: Dataset
-    images: TrainingImages
-    imgsz: int
-    device: Any
-    total: int | None
-    best: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.bar = TQDM(total=self.total)
-
-    def __call__(self, model: nn.Module) -> float:
-        value = metric_on(self.yolo.around(copy.deepcopy(model)), self.dataset, self.images, self.imgsz, self.device)
-        self.best = max(self.best, value)
-        title = METRICS[self.dataset.task].title
-        self.bar.set_description(f"search: best {title} on {len(self.images.indices)} training images {self.best:.3f}")
-        self.bar.update()
-        return value
-
-
 class _Run:
     """One run in its directory."""
 
@@ -134,7 +91,7 @@ class _Run:
     def plan_only(self) -> PruneResult:
         """A dry run: the plan and its cost."""
         job, summary = self.job, self.summary
-        plan, _, found = self._slim(job.base.model, 1.0, job.rounds * job.steps, job.untrained)
+        plan, _, found = job.slim(job.base.model, 1.0, job.rounds * job.steps, job.untrained)
         plan.save(self.directory / "plan.json")
         summary.base = Stage.of(job.slimmer.base)
         summary.final = replace(Stage.of(Cost(**plan.cost["final"])), search=found and found.to_dict())
@@ -295,7 +252,7 @@ class _Run:
         job, config = self.job, self.config
         title = f"round {number}/{job.rounds}"
         untrained = job.untrained and number == 1
-        step, slim, found = self._slim(yolo.model, number / job.rounds, job.steps, untrained)
+        step, slim, found = job.slim(yolo.model, number / job.rounds, job.steps, untrained)
         plan = plan.then(step)
         record(slim, [*history(job.base.model), self._step(plan)])
         changed = False
@@ -329,41 +286,6 @@ class _Run:
         if not is_finite(yolo.model):
             raise RunError("training ended with weights that are no numbers; a lower lr0 may help")
         return yolo
-
-    def _slim(self, model: nn.Module, progress: float, steps: int, untrained: bool) -> Slimmed:
-        model.to(self.job.device)
-        reconstruction = None
-        if self.job.reconstructs:
-            images = self.job.folder or self.job.calibration.scoring
-            reconstruction = Reconstruction(model, _Shown(images, "reading what the layers read"))
-        judge, budget = None, self.job.config.budget
-        if budget is not None:
-            budget = budget.part(1 if self.job.config.dry_run else self.job.rounds)
-            judge = self._judge(budget)
-        slimmed = self.job.slimmer.slim(
-            model, progress, steps, self._images, reconstruction, untrained=untrained, judge=judge, budget=budget
-        )
-        if judge is not None:
-            judge.bar.close()
-        return slimmed
-
-    def _judge(self, budget: Budget) -> _Judge:
-        device = self.job.config.train_args.get("device")
-        total = budget.tries and budget.tries + 1
-        return _Judge(self.job.base, self.job.dataset, self.job.calibration.all_scored, self.job.imgsz, device, total)
-
-    def _images(self, model: nn.Module) -> Batches:
-        """The calibration images, with a progress bar."""
-        config = self.job.config
-        if config.calibration == "noise":
-            images = Noise(config.samples, self.job.channels, config.seed)
-        elif config.calibration == "images":
-            images = self.job.calibration.scoring
-        elif config.calibration == "representative":
-            images = self.job.calibration.representative(model, config.samples, config.seed)
-        else:
-            images = self.job.folder
-        return _Shown(images, f"scoring by {config.criterion} on {config.calibration}")
 
     def _accuracy(self, yolo: YOLO, title: str) -> Accuracy | None:
         job = self.job
