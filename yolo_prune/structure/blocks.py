@@ -167,8 +167,12 @@ def require_supported(model: nn.Module, name: str = "model") -> None:
 
 @contextmanager
 def head_in_training(model: nn.Module) -> Iterator[None]:
-    """Within it the head gives what losses read, all of it and undecoded; its batch norms stay in evaluation mode."""
-    changed = [m for m in model.model[-1].modules() if not isinstance(m, (nn.BatchNorm2d, nn.Dropout))]
+    """Within it the head gives what losses read, all of it and undecoded; its batch norms stay in evaluation mode.
+
+    A module that is no Ultralytics model has no head, and stays as it is.
+    """
+    head = model.model[-1].modules() if isinstance(model, BaseModel) else ()
+    changed = [module for module in head if not isinstance(module, (nn.BatchNorm2d, nn.Dropout))]
     was = [module.training for module in changed]
     for module in changed:
         module.training = True
