@@ -1,3 +1,7 @@
+import signal
+import subprocess
+import sys
+
 import pytest
 import torch
 from ultralytics import YOLO as StockYOLO
@@ -267,3 +271,41 @@ def test_training_that_ends_in_no_numbers_is_told(scenes_model, tmp_path, monkey
     monkeypatch.setattr(rounds, "fine_tune", diverges)
     with pytest.raises(RunError, match="round 1 failed: training ended with weights that are no numbers"):
         YOLO(scenes_model).prune(**SMALL, out=tmp_path / "out")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of a few megabytes, where one can be made."""
+    where = tmp_path / "small"
+    where.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", where], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    yield where
+    subprocess.run(["umount", where], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_told_and_the_run_goes_on_with_room(scenes_model, small_disk):
+    with pytest.raises(RunError, match=r"round 1 failed: .*No space left on device"):
+        YOLO(scenes_model).prune(out=small_disk / "out", **SMALL)
+    assert not list(small_disk.rglob("*.tmp"))
+    subprocess.run(["mount", "-o", "remount,size=200m", small_disk], check=True)
+    result = resume(small_disk / "out")
+    assert len(result.summary["rounds"]) == 2
+
+
+@pytest.mark.slow
+def test_a_run_that_is_interrupted_says_how_to_go_on(scenes_model, tmp_path):
+    """Ctrl-C, as soon as the first round has begun."""
+    options = [f"{name}={value}" for name, value in SMALL.items() if name in ("workers", "plots")]
+    command = [sys.executable, "-m", "yolo_prune.cli", "--model", scenes_model, "--out", tmp_path / "out", *options]
+    process = subprocess.Popen([*map(str, command), "--rounds", "2", "--epochs", "50", "--samples", "6"],
+                               stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True)  # fmt: skip
+    for line in process.stdout:
+        if "round 1/2: fine-tuning" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    said = process.communicate()[0]
+    assert process.returncode == 1
+    assert f"stopped in round 1; go on with: yolo-prune --resume {tmp_path / 'out'}" in said
+    assert "Traceback" not in said
