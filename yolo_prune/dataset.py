@@ -18,6 +18,8 @@ from yolo_prune.errors import RequestError
 # Ultralytics' small set for each task. The train and val images of most are the same.
 FALLBACK = {**TASK2DATA, "detect": "coco128.yaml", "segment": "coco128-seg.yaml"}
 
+SHOWN = 240  # characters of what Ultralytics says of bad images
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -56,6 +58,9 @@ class Dataset:
             return build_yolo_dataset(cfg, where, batch, self.info, mode="val", rect=False, fraction=1.0)
         except FileNotFoundError:
             raise RequestError(f"data {self.yaml}: {name}: there are no images in {where}") from None
+        except RuntimeError as error:  # every image or its label is bad; Ultralytics names them all
+            first = " ".join(str(error).split())[:SHOWN]
+            raise RequestError(f"data {self.yaml}: {name}: {first}...") from None
 
     @cached_property
     def val_labels(self) -> list[dict[str, Any]]:
