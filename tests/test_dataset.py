@@ -75,5 +75,7 @@ def test_data_of_which_nothing_can_be_used_is_told(bad, tmp_path):
     data = write_scenes(tmp_path, train=3, val=3, size=64)
     for path in tmp_path.rglob("*.txt" if bad == "label" else "*.jpg"):
         path.write_bytes(b"99 0.5 0.5 0.1 0.1\n" if bad == "label" else path.read_bytes()[:400])
-    with pytest.raises(RequestError, match=r"val: .*exceeds" if bad == "label" else r"val: .*corrupt"):
+    with pytest.raises(
+        RequestError, match=r"val: no image .*exceeds" if bad == "label" else r"val: no image .*can be used: \S"
+    ):
         resolve(data, None, 5).split("val", 64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +18,6 @@ from yolo_prune.errors import RequestError
 
 # Ultralytics' small set for each task. The train and val images of most are the same.
 FALLBACK = {**TASK2DATA, "detect": "coco128.yaml", "segment": "coco128-seg.yaml"}
-
-SHOWN = 240  # characters of what Ultralytics says of bad images
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,9 @@ class Dataset:
         except FileNotFoundError:
             raise RequestError(f"data {self.yaml}: {name}: there are no images in {where}") from None
         except RuntimeError as error:  # every image or its label is bad; Ultralytics names them all
-            first = " ".join(str(error).split())[:SHOWN]
-            raise RequestError(f"data {self.yaml}: {name}: {first}...") from None
+            of_first = re.search(r"image/label: ([^\x1b]*)", str(error))
+            why = " ".join((of_first[1] if of_first else str(error)).split())
+            raise RequestError(f"data {self.yaml}: {name}: no image in {where} can be used: {why}") from None
 
     @cached_property
     def val_labels(self) -> list[dict[str, Any]]:
