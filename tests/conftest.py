@@ -70,9 +70,12 @@ def build(yaml: str, seed: int = 0) -> nn.Module:
     return model
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def models():
-    """Models by yaml, built once: not to be changed."""
+    """Models by yaml, built once for a file of tests: not to be changed.
+
+    Kept for longer, they would slow down every collection of garbage, of which each epoch of a training makes some.
+    """
     built: dict[str, nn.Module] = {}
 
     def get(yaml: str) -> nn.Module:

@@ -7,6 +7,7 @@ import torch
 import torch_pruning as tp
 from torch import nn
 
+from tests.conftest import build
 from tests.structure.plans import evaluated, masked, random_removal, raw_outputs
 from yolo_prune.structure import CostModel, PruningPlan, find_groups
 
@@ -30,8 +31,8 @@ def test_slimming_is_exact_and_counted(models, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE)
-def test_so_it_is_for_large_models(models, name):
-    _assert_invariants(copy.deepcopy(models(f"{name}.yaml")))
+def test_so_it_is_for_large_models(name):
+    _assert_invariants(build(f"{name}.yaml"))
 
 
 def _assert_invariants(model):
