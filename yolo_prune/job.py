@@ -103,8 +103,11 @@ class Job:
         dataset = resolve(config.data, yolo.overrides.get("data"), classes, yolo.task)
         shape, known = dataset.info.get("kpt_shape"), getattr(yolo.model.model[-1], "kpt_shape", None)
         if yolo.task == "pose" and not self.untrained and list(shape) != list(known):
-            raise RequestError(f"data {dataset.yaml} has keypoints of shape {list(shape)} and the model {list(known)}; "
-                               "train the model on this dataset first, then slim it")  # fmt: skip
+            advice = ("give the model's own dataset with --data" if dataset.fallback
+                      else "train the model on this dataset first, then slim it")  # fmt: skip
+            raise RequestError(
+                f"data {dataset.yaml} has keypoints of shape {list(shape)} and the model {list(known)}; {advice}"
+            )
         if dataset.fallback and config.epochs:
             raise RequestError("epochs needs a dataset to train on; give its yaml with --data")
         return dataset
