@@ -21,7 +21,7 @@ OTHER = (
     "yolo11n-obb", "yolo11n-cls", "yolo12n-seg", "yolo12n-cls", "yolo26n-seg", "yolo26n-pose", "yolo26n-obb",
     "yolo26n-cls", "yolo26n-sem", "yolo26n-depth",
 )  # fmt: skip
-LARGE = ("yolov3", "yolov3-spp", "yolov9e", "yolov10x", "yolo12l", "yolo26x")
+LARGE = ("yolov9e", "yolo26x")  # all of them: benchmarks/zoo.py
 
 
 @pytest.mark.parametrize("name", DETECT + OTHER)
