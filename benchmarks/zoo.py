@@ -30,12 +30,11 @@ import torch
 
 from benchmarks.environment import describe
 from tests.conftest import build
-from tests.structure.plans import evaluated, masked, raw_outputs
+from tests.structure.plans import evaluated, input_widths, masked, raw_outputs
 from yolo_prune import YOLO, criteria
 from yolo_prune.demo.scenes import write_scenes
 from yolo_prune.select import TargetError, select
 from yolo_prune.structure import CostModel, PruningPlan, find_groups
-from yolo_prune.structure.blocks import weight_layers
 
 MODELS = (
     "yolov3-tiny", "yolov3", "yolov3-spp", "yolov5n", "yolov5n-p6", "yolov6n", "yolov8n", "yolov8n-p2", "yolov8n-p6",
@@ -107,12 +106,11 @@ def _in_a_file(name: str, slim: torch.nn.Module, size: int, image: torch.Tensor)
 
 def _trained(path: Path, directory: Path) -> str:
     yolo = YOLO(path)
-    widths = {name: layer.weight.shape[1] for name, layer in weight_layers(yolo.model).items()}
+    widths = input_widths(yolo.model)
     size = max(64, int(yolo.model.stride.max()))
     data = write_scenes(directory / "data", yolo.task, train=10, val=5, size=size)
     yolo.train(data=data, epochs=1, imgsz=size, batch=5, workers=0, val=False, plots=False, project=str(directory))
-    layers = weight_layers(YOLO(yolo.trainer.last).model)
-    return "yes" if {name: layer.weight.shape[1] for name, layer in layers.items()} == widths else "no"
+    return "yes" if input_widths(YOLO(yolo.trainer.last).model) == widths else "no"
 
 
 def _onnx(path: Path, size: int, image: torch.Tensor) -> str:

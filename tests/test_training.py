@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ultralytics.utils.dist import generate_ddp_file
 
-from tests.structure.plans import random_removal
+from tests.structure.plans import input_widths, random_removal
 from yolo_prune import YOLO
 from yolo_prune.demo.scenes import CLASSES, write_scenes
 from yolo_prune.structure import PruningPlan, find_groups
@@ -51,8 +51,7 @@ def test_a_slimmed_model_learns_other_classes_and_stays_slim(models, task, name,
     yolo = YOLO(tmp_path / "pruned.pt")
     yolo.train(data=data, epochs=1, imgsz=64, batch=4, workers=0, plots=False, project=str(tmp_path), name="run")
     trained = YOLO(tmp_path / "run" / "weights" / "last.pt").model
-    widths = {layer: conv.weight.shape[1] for layer, conv in weight_layers(trained).items()}
-    assert widths == {layer: conv.weight.shape[1] for layer, conv in weight_layers(slim).items()}
+    assert input_widths(trained) == input_widths(slim)
     assert list(trained.names.values())[:5] == (sorted(CLASSES) if task == "classify" else list(CLASSES))
     assert trained.prune_info == slim.prune_info
     others = {path for path, conv in weight_layers(trained).items() if len(conv.weight) != len(
@@ -79,9 +78,7 @@ def test_the_processes_of_several_gpus_train_the_slimmed_model(models, tmp_path)
         path.unlink()
     assert done.returncode == 0, done.stderr[-2000:]
     trained = YOLO(tmp_path / "run" / "weights" / "last.pt").model
-    assert {name: conv.weight.shape[1] for name, conv in weight_layers(trained).items()} == {
-        name: conv.weight.shape[1] for name, conv in weight_layers(slim).items()
-    }
+    assert input_widths(trained) == input_widths(slim)
     assert history(trained) == history(slim)
 
 
@@ -112,9 +109,7 @@ def test_a_training_that_was_stopped_is_resumed_as_it_is_slimmed(models, tmp_pat
     subprocess.run([sys.executable, "-c", resumed, str(last)], check=True)
     assert len((tmp_path / "run" / "results.csv").read_text().splitlines()) == 3
     trained = YOLO(last).model
-    assert {name: conv.weight.shape[1] for name, conv in weight_layers(trained).items()} == {
-        name: conv.weight.shape[1] for name, conv in weight_layers(slim).items()
-    }
+    assert input_widths(trained) == input_widths(slim)
 
 
 WAYS = {
@@ -145,9 +140,7 @@ def test_however_it_is_trained_it_stays_slim(models, way, tmp_path):
     assert len(checkpoints) >= (2 if way == "several datasets" else 1)
     for checkpoint in checkpoints:
         trained = YOLO(checkpoint).model
-        assert {name: conv.weight.shape[1] for name, conv in weight_layers(trained).items()} == {
-            name: conv.weight.shape[1] for name, conv in weight_layers(slim).items()
-        }
+        assert input_widths(trained) == input_widths(slim)
         assert history(trained) == history(slim)
 
 

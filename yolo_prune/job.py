@@ -26,7 +26,7 @@ from yolo_prune.search import Budget
 from yolo_prune.slimming import Batches, Slimmed, Slimmer
 from yolo_prune.structure.blocks import input_channels, require_supported, share_of_zeros
 from yolo_prune.structure.groups import foreign_blocks
-from yolo_prune.training import initialised, is_untrained
+from yolo_prune.training import initialised, is_finite, is_untrained
 
 DEFAULT_ROUNDS = 4
 DEFAULT_EPOCHS = 10
@@ -49,6 +49,9 @@ class Job:
     def __init__(self, yolo: YOLO, config: PruneConfig):
         self.config = config
         require_supported(yolo.model, f"model {yolo.model_name}")
+        if not is_finite(yolo.model):
+            raise RequestError(f"model {yolo.model_name}: its weights hold values that are no numbers: training "
+                               "diverged, or the file is bad")  # fmt: skip
         self.source = yolo.ckpt_path
         self.untrained = is_untrained(yolo)
         self.device = _device(config)

@@ -209,10 +209,10 @@ class _Run:
                         "then the rounds")  # fmt: skip
             base = job.base.around(copy.deepcopy(job.base.model))
             fine_tune(base, job.dataset.yaml, epochs, directory, self._train_args(), regularizer=self._regularizer())
-        yolo = self._open(finished(directory, epochs))
-        self.summary.prepared = replace(
-            self._measured(yolo, job.slimmer.base, "prepared"), checkpoint=str(finished(directory, epochs))
-        )
+        checkpoint = finished(directory, epochs)
+        yolo = self._open(checkpoint)
+        measured = self._measured(yolo, job.slimmer.base, "prepared")
+        self.summary.prepared = replace(measured, checkpoint=str(checkpoint))
         self._write()
         return yolo
 

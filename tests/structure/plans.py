@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from yolo_prune.structure import ChannelGroup, PruningPlan
+from yolo_prune.structure.blocks import weight_layers
 
 
 def random_removal(groups: list[ChannelGroup], seed: int, most: float = 0.8) -> dict[str, list[int]]:
@@ -42,6 +43,11 @@ def masked(model: nn.Module, plan: PruningPlan) -> nn.Module:
             if layer.bias is not None:
                 layer.bias[gone] = 0
     return model
+
+
+def input_widths(model: nn.Module) -> dict[str, int]:
+    """How many channels each layer reads, by name: what slimming leaves and no training may change."""
+    return {name: layer.weight.shape[1] for name, layer in weight_layers(model).items()}
 
 
 def raw_outputs(model: nn.Module, image: torch.Tensor) -> torch.Tensor:

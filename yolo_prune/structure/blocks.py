@@ -156,11 +156,6 @@ def require_supported(model: nn.Module, name: str = "model") -> None:
         if "quant" in type(block).__module__:
             raise RequestError(f"{name}: {path} is quantised ({type(block).__name__}); give the checkpoint in floating "
                                "point, and quantise the slimmed model")  # fmt: skip
-    for path, tensor in model.state_dict().items():
-        if not tensor.isfinite().all():
-            raise RequestError(
-                f"{name}: {path} holds values that are no numbers: training diverged, or the file is bad"
-            )
     if isinstance(model, WorldModel):
         raise RequestError(f"{name}: YOLO-World reads text beside the image, which is not supported")
 
