@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("YOLO_OFFLINE", "true")  # before Ultralytics is imported: no test needs a network
+if os.environ.get("PYTEST_XDIST_WORKER"):
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process a core: threads beside would only wait for each other
 
 import pytest
 import torch
