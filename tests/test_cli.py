@@ -49,7 +49,7 @@ def bad_requests(tmp_path):
     YOLO("yolov8n.yaml").save(saved)
     good = ("--model", "yolov8n.yaml", "--calibration", "noise", "--dry-run")
     return [
-        ("--model", ("--dry-run",)),
+        ("--model", ("--data", one_class)),
         ("no such file", ("--model", where / "nowhere.pt")),
         ("garbage.pt", ("--model", garbage)),
         ("give a checkpoint", ("--model", where / "model.onnx")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from os import PathLike
@@ -292,6 +293,22 @@ class PruneConfig:
         plain = (str, int, float, list, type(None))
         train_args = {key: value if isinstance(value, plain) else str(value) for key, value in self.train_args.items()}
         return {**asdict(self), "protect": [*self.protect], "export": [*self.export], "train_args": train_args}
+
+    def command(self, model: str) -> str:
+        """The command that asks for this, but for the directory of the results."""
+        words = ["yolo-prune", "--model", model]
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if value == option.default or option.name in ("out", "train_args"):
+                continue
+            name = f"--{_option(option.name)}"
+            if isinstance(value, bool):
+                words.append(name if value else f"--no-{_option(option.name)}")
+            elif option.name == "protect":
+                words += [word for pattern in value for word in (name, pattern)]
+            else:
+                words += [name, ",".join(value) if isinstance(value, tuple) else str(value)]
+        return shlex.join([*words, *(f"{key}={value}" for key, value in self.train_args.items())])
 
     def limits(self, protected: frozenset[str]) -> Limits:
         return Limits(self.round_to, self.max_layer_ratio, protected)

@@ -62,6 +62,11 @@ class Dataset:
             why = " ".join((of_first[1] if of_first else str(error)).split())
             raise RequestError(f"data {self.yaml}: {name}: no image in {where} can be used: {why}") from None
 
+    def images(self, name: str) -> list[str]:
+        """The paths of a split's images."""
+        split = self.split(name, 640)
+        return [path for path, *_ in split.samples] if self.task == "classify" else split.im_files
+
     @cached_property
     def val_labels(self) -> list[dict[str, Any]]:
         """Labels of the val images: `im_file`, `shape` (height, width), `cls` (n, 1), `bboxes` (n, 4) in 0 to 1."""

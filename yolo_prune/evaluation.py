@@ -23,7 +23,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from ultralytics.engine.validator import BaseValidator
 from ultralytics.models.yolo.detect import DetectionValidator
-from ultralytics.utils import LOGGER, ops
+from ultralytics.utils import LOGGER, SimpleClass, ops
 
 from yolo_prune.calibration import TrainingImages, as_floats
 from yolo_prune.dataset import Dataset
@@ -155,18 +155,20 @@ class Metric:
     Attributes:
         key: in Ultralytics' results.
         title: what people call it.
+        part: of Ultralytics' metrics that holds it for every class; None: classes are not judged alone.
     """
 
     key: str
     title: str
+    part: str | None = None
 
 
 MAP = "mAP50-95"
 METRICS = {
-    "detect": Metric("metrics/mAP50-95(B)", MAP),
-    "segment": Metric("metrics/mAP50-95(M)", f"mask {MAP}"),
-    "pose": Metric("metrics/mAP50-95(P)", f"pose {MAP}"),
-    "obb": Metric("metrics/mAP50-95(B)", MAP),
+    "detect": Metric("metrics/mAP50-95(B)", MAP, "box"),
+    "segment": Metric("metrics/mAP50-95(M)", f"mask {MAP}", "seg"),
+    "pose": Metric("metrics/mAP50-95(P)", f"pose {MAP}", "pose"),
+    "obb": Metric("metrics/mAP50-95(B)", MAP, "box"),
     "classify": Metric("metrics/accuracy_top1", "top-1"),
     "semantic": Metric("metrics/mIoU", "mIoU"),
     "depth": Metric("metrics/delta1", "delta1"),
@@ -179,11 +181,13 @@ class Accuracy:
 
     Attributes:
         metrics: all that Ultralytics' validator gives, by its names.
+        per_class: the task's figure of every class that the val split shows, by the class's name.
         map50_95, map50: of the task's own objects: boxes, masks, keypoints or oriented boxes.
         map50_95_pycocotools, map50_pycocotools: of boxes, in detection, by pycocotools.
     """
 
     metrics: dict[str, float]
+    per_class: dict[str, float] | None = None
     map50_95: float | None = None
     map50: float | None = None
     map50_95_pycocotools: float | None = None
@@ -202,19 +206,30 @@ def evaluate(yolo, dataset: Dataset, truth: GroundTruth | None, imgsz: int, batc
         recording.append(RecordingValidator(**kwargs))
         return recording[0]
 
-    metrics = _validated(yolo, validator if truth else None, dataset, imgsz, batch, device)
-    key = METRICS[dataset.task].key
+    found = _validated(yolo, validator if truth else None, dataset, imgsz, batch, device)
+    metrics, key = _figures(found), METRICS[dataset.task].key
     by_ultralytics = (metrics[key], metrics[key.replace("50-95", "50")]) if MAP in key else (None, None)
     by_pycocotools = truth.average_precision(recording[0].detections) if truth else (None, None)
-    return Accuracy(metrics, *by_ultralytics, *by_pycocotools)
+    return Accuracy(metrics, _per_class(found, METRICS[dataset.task].part), *by_ultralytics, *by_pycocotools)
+
+
+def _figures(metrics: SimpleClass) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.results_dict.items() if name != "fitness"}
+
+
+def _per_class(metrics: SimpleClass, part: str | None) -> dict[str, float] | None:
+    if part is None:
+        return None
+    of_part = getattr(metrics, part)
+    return {metrics.names[i]: float(ap) for i, ap in zip(of_part.ap_class_index, of_part.ap, strict=True)}
 
 
 def _validated(
     yolo, validator: Callable[..., BaseValidator] | None, dataset: Dataset, imgsz: int, batch: int, device: Any
-) -> dict[str, float]:
+) -> SimpleClass:
     """Ultralytics' metrics of the model on the dataset."""
     with tempfile.TemporaryDirectory() as directory:  # Ultralytics makes one for every validation
-        metrics = yolo.val(
+        return yolo.val(
             validator=validator,
             data=dataset.yaml,
             imgsz=imgsz,
@@ -224,7 +239,6 @@ def _validated(
             verbose=False,
             project=directory,
         )
-    return {name: float(value) for name, value in metrics.results_dict.items() if name != "fitness"}
 
 
 class _ChosenImages:
@@ -246,7 +260,7 @@ def metric_on(yolo, dataset: Dataset, images: TrainingImages, imgsz: int, device
         metrics = _validated(yolo, validator, dataset, imgsz, images.batch, device)
     finally:
         LOGGER.setLevel(level)
-    return metrics[METRICS[dataset.task].key]
+    return _figures(metrics)[METRICS[dataset.task].key]
 
 
 def latency_ms(model: nn.Module, imgsz: int, channels: int = 3, seconds: float = 1.5) -> float:

@@ -22,9 +22,12 @@ from yolo_prune.journal import Journal
 from yolo_prune.model import YOLO, load
 from yolo_prune.recalibration import recalibrated
 from yolo_prune.regularization import Regularizer
+from yolo_prune.reporting.examples import example_paths, write_examples
 from yolo_prune.reporting.report import write_report
 from yolo_prune.reporting.summary import Stage, Summary, versions
+from yolo_prune.reporting.stock import next_smaller
 from yolo_prune.structure import Cost, PruningPlan
+from yolo_prune.structure.blocks import stage_of
 from yolo_prune.structure.cost import NOUNS
 from yolo_prune.structure.history import history, record
 from yolo_prune.training import fine_tune, finished, is_finite
@@ -91,8 +94,9 @@ class _Run:
     def plan_only(self) -> PruneResult:
         """A dry run: the plan and its cost."""
         job, summary = self.job, self.summary
-        plan, _, found = job.slim(job.base.model, 1.0, job.rounds * job.steps, job.untrained)
+        plan, _, found, scores = job.slim(job.base.model, 1.0, job.rounds * job.steps, job.untrained)
         plan.save(self.directory / "plan.json")
+        summary.layers, summary.scores = self._layers(plan), [scores]
         summary.base = Stage.of(job.slimmer.base)
         summary.final = replace(Stage.of(Cost(**plan.cost["final"])), search=found and found.to_dict())
         self._write()
@@ -141,6 +145,7 @@ class _Run:
             if number > len(summary.rounds):
                 yolo, plan, stage = self._round(yolo, plan, number, directory)
                 summary.rounds.append(stage)
+                summary.scores.append(read_json(directory / "round.json")["scores"])
                 self._note(number, stage)
                 self._write()
             else:
@@ -168,6 +173,8 @@ class _Run:
             else:
                 shutil.copyfile(stage.checkpoint, temporary)
         summary.final = replace(stage, checkpoint=str(checkpoint))
+        summary.layers = self._layers(plan)
+        summary.examples = self._examples(checkpoint)
         images = example_images(self.job.dataset, self.job.imgsz) if self.config.export else ()
         summary.exports = []
         for format in self.config.export:
@@ -175,8 +182,27 @@ class _Run:
             LOGGER.info(f"yolo-prune: exporting to {format} and comparing with PyTorch on {len(images)} images")
             summary.exports.append(export(checkpoint, format, self.job.imgsz, images))
         self._write()
-        write_report(summary.to_dict(), self.directory / "report.html")
+        write_report(self.directory)
         return PruneResult(YOLO(checkpoint), plan, summary.to_dict(), self.directory)
+
+    def _layers(self, plan: PruningPlan) -> list[dict[str, Any]]:
+        """The output channels of every layer, before and after."""
+        base = self.job.base.model
+        was = PruningPlan.full(base).widths
+        return [
+            {"name": name, "stage": stage_of(base, name), "before": was[name].out, "after": width.out}
+            for name, width in plan.widths.items()
+        ]
+
+    def _examples(self, checkpoint: Path) -> list[dict[str, str]]:
+        """Val images with what the base and the slimmed model see in them."""
+        if self.job.dataset is None:
+            return []
+        self.doing = "drawing what the models see"
+        base = self.job.base.around(copy.deepcopy(self.job.base.model))
+        images = example_paths(self.job.dataset.images("val"))
+        device = self.config.train_args.get("device")
+        return write_examples({"base": base, "final": YOLO(checkpoint)}, images, self.directory, self.job.imgsz, device)
 
     def _fell_too_far(self, stage: Stage) -> bool:
         """Whether a round cost more of the task's figure than was allowed."""
@@ -252,7 +278,7 @@ class _Run:
         job, config = self.job, self.config
         title = f"round {number}/{job.rounds}"
         untrained = job.untrained and number == 1
-        step, slim, found = job.slim(yolo.model, number / job.rounds, job.steps, untrained)
+        step, slim, found, scores = job.slim(yolo.model, number / job.rounds, job.steps, untrained)
         plan = plan.then(step)
         record(slim, [*history(job.base.model), self._step(plan)])
         changed = False
@@ -263,7 +289,7 @@ class _Run:
         plan.save(directory / "plan.json")
         before = self._accuracy(yolo, f"{title}, before training") if job.epochs else None
         known = {"before": before and asdict(before), "batch_norms_reestimated": changed}
-        write_json(notes, {**known, "search": found and found.to_dict()})
+        write_json(notes, {**known, "search": found and found.to_dict(), "scores": scores})
         if not job.epochs:
             checkpoint = directory / "weights" / "last.pt"
             checkpoint.parent.mkdir()
@@ -276,7 +302,12 @@ class _Run:
             args["distill_model"] = str(self.teacher)
         # The last round is not regularised: nothing is removed after it.
         regularizer = self._regularizer() if config.regularization and number < job.rounds else None
-        fine_tune(yolo, job.dataset.yaml, job.epochs, directory, args, untrained=untrained, regularizer=regularizer)
+        cost = plan.cost["final"]
+        facts = {"round": number, "macs": cost["macs"], "params": cost["params"]}
+        if before:
+            facts[f"untrained_{job.metric.title}"] = before.metrics[job.metric.key]
+        fine_tune(yolo, job.dataset.yaml, job.epochs, directory, args, untrained=untrained, regularizer=regularizer,
+                  facts=facts)  # fmt: skip
 
     def _open(self, checkpoint: Path | None) -> YOLO:
         """A YOLO that was trained. Raises RunError if training broke it."""
@@ -312,6 +343,9 @@ class _Run:
             device=str(job.device),
             target=self.config.asked_target,
             options=self.config.to_dict() | resolved,
+            seed=self.config.seed,
+            command=self.config.command(self.job.source or str(self.job.base.model_name)),
+            reference=next_smaller(self.job.base.model, self.job.imgsz),
             seconds={},
             notes=job.notes(),
         )

@@ -20,6 +20,7 @@ from torch import nn
 from yolo_prune import criteria
 from yolo_prune.calibration import images_of
 from yolo_prune.config import PruneConfig
+from yolo_prune.distribution import distribution
 from yolo_prune.errors import RequestError
 from yolo_prune.recalibration import reestimate_batch_norms
 from yolo_prune.reconstruction import Reconstruction
@@ -31,11 +32,12 @@ Batches = Iterable[torch.Tensor | dict[str, Any]]
 
 
 class Slimmed(NamedTuple):
-    """A plan, the model slimmed by it, and what a search for it found."""
+    """A plan, the model slimmed by it, what a search for it found, and how the last scores were distributed."""
 
     plan: PruningPlan
     model: nn.Module
     found: Found | None
+    scores: dict[str, Any] | None
 
 
 class Slimmer:
@@ -106,6 +108,7 @@ class Slimmer:
                 scores = self._scores(slim, now, images, untrained)
             with self._timed("selection"):
                 removed = self._select(now, scores, left, _on_the_way(start, goal, step / steps))
+                shown = distribution(now, scores, removed, left, self.target, self.config.cost_exponent)
             order.add(scores, removed)
             plan = plan.then(PruningPlan.full(slim).without(now, removed))
             with self._timed("slimming"):
@@ -134,7 +137,7 @@ class Slimmer:
                 slim = applied(plan)
             left = CostModel.of(slim, self.imgsz)
         cost = {"base": self.base.to_dict(), "final": left.full.to_dict()}
-        return Slimmed(replace(plan, target=self.config.asked_target, cost=cost), slim, found)
+        return Slimmed(replace(plan, target=self.config.asked_target, cost=cost), slim, found, shown)
 
     def share(self, kind: str) -> float:
         """The share of the original's cost that the target leaves."""

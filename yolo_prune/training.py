@@ -9,6 +9,7 @@ that a checkpoint's "epoch" is -1 once it is stripped, and that its tuner takes 
 from __future__ import annotations
 
 import copy
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -176,11 +177,13 @@ def fine_tune(
     *,
     untrained: bool = False,
     regularizer: Regularizer | None = None,
+    facts: dict[str, float] | None = None,
 ) -> Path:
     """Fine-tune a slimmed YOLO in an ordinary Ultralytics run; its weights after the last epoch.
 
     Not the best epoch's, which Ultralytics would pick by its mAP on the val split: that mAP is to be reported. An
-    untrained model is trained as Ultralytics trains from a yaml, by its defaults. A regularizer adds its penalty.
+    untrained model is trained as Ultralytics trains from a yaml, by its defaults. A regularizer adds its penalty. Facts
+    go with the metrics of every epoch to whatever logger the user has on (TensorBoard, MLflow, W&B, ...).
 
     Returns:
         Path of the checkpoint (half precision, exponential moving average of the weights).
@@ -188,8 +191,16 @@ def fine_tune(
     place = {"project": str(directory.parent), "name": directory.name, "exist_ok": True}
     arguments = {"plots": False, **train_args, "epochs": epochs} if untrained else recipe(epochs, train_args)
     trainer = partial(yolo.task_map[yolo.task]["trainer"], regularizer=regularizer) if regularizer else None
+    if facts:
+        own = {event: [*functions] for event, functions in yolo.callbacks.items()}
+        yolo.callbacks = defaultdict(list, own)  # not those of the base, which are the user's
+        yolo.callbacks["on_fit_epoch_end"].insert(0, partial(_add_facts, facts))
     yolo.train(trainer=trainer, data=data, **place, **arguments)
     return Path(yolo.trainer.last)
+
+
+def _add_facts(facts: dict[str, float], trainer: BaseTrainer) -> None:
+    trainer.metrics = {**(trainer.metrics or {}), **{f"prune/{name}": value for name, value in facts.items()}}
 
 
 def finished(directory: Path, epochs: int) -> Path | None:

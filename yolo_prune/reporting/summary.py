@@ -28,6 +28,7 @@ class Stage:
     params: int
     metrics: dict[str, float] | None = None
     metrics_before_training: dict[str, float] | None = None
+    per_class: dict[str, float] | None = None  # the task's figure, by the class's name
     map50_95: float | None = None
     map50: float | None = None
     map50_95_pycocotools: float | None = None
@@ -64,6 +65,9 @@ class Summary:
     device: str
     target: dict[str, Any]
     options: dict[str, Any]
+    seed: int
+    command: str  # to do it again
+    reference: dict[str, Any] | None  # the next smaller stock model
     seconds: dict[str, float]
     notes: list[str]
     base: Stage | None = None
@@ -71,13 +75,16 @@ class Summary:
     rounds: list[Stage] = field(default_factory=list)
     final: Stage | None = None
     exports: list[Exported] = field(default_factory=list)
+    layers: list[dict[str, Any]] = field(default_factory=list)  # "name", "stage", channels "before" and "after"
+    scores: list[dict[str, Any] | None] = field(default_factory=list)  # of each round, see `distribution`
+    examples: list[dict[str, str]] = field(default_factory=list)  # drawings of val images, see `write_examples`
 
     def take_up(self, earlier: dict[str, Any]) -> None:
         """Continue a summary that a stopped run has written."""
         stages = {name: earlier[name] and Stage(**earlier[name]) for name in ("base", "prepared")}
         self.base, self.prepared = stages["base"], stages["prepared"]
         self.rounds = [Stage(**stage) for stage in earlier["rounds"]]
-        self.seconds, self.notes = earlier["seconds"], earlier["notes"]
+        self.seconds, self.notes, self.scores = earlier["seconds"], earlier["notes"], earlier["scores"]
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "versions": versions()}

@@ -61,6 +61,14 @@ def weight_layers(model: nn.Module) -> dict[str, Weighted]:
     return {name: module for name, module in model.named_modules() if isinstance(module, kinds)}
 
 
+def stage_of(model: nn.Module, layer: str) -> str:
+    """The part of the network that a layer is in: "backbone", "neck" or "head"."""
+    number = int(layer.split(".")[1])
+    if number == len(model.model) - 1:
+        return "head"
+    return "backbone" if number < len(model.yaml["backbone"]) else "neck"
+
+
 def input_channels(model: nn.Module) -> int:
     """The channels of the images that the model reads."""
     return next(module for module in model.modules() if isinstance(module, nn.Conv2d)).in_channels

@@ -1,0 +1,45 @@
+"""How the embedded model was made: `python -m yolo_prune.demo.train scenes.pt`, 1200 rendered scenes, from nothing."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from ultralytics.utils.torch_utils import strip_optimizer
+
+from yolo_prune.demo.scenes import write_scenes
+from yolo_prune.files import whole
+from yolo_prune.model import YOLO
+
+IMAGES = 1200
+EPOCHS = 30
+SIZE = 160  # pixels
+SEED = 0
+RECORDED = {"task": "detect", "imgsz": SIZE, "seed": SEED, "epochs": EPOCHS}  # and no path of the machine
+
+
+def train(path: Path, images: int = IMAGES, epochs: int = EPOCHS) -> None:
+    """Train YOLOv8n on scenes of five shapes, and write its checkpoint, in half precision as all of Ultralytics.
+
+    Not one of the images of the val split, which any number of scenes of this seed have in common, is trained on.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        data = write_scenes(Path(directory, "scenes"), train=images, val=200, size=SIZE, seed=SEED)
+        yolo = YOLO("yolov8n.yaml")
+        yolo.train(data=data, epochs=epochs, imgsz=SIZE, batch=16, seed=SEED, optimizer="AdamW", lr0=0.002, cos_lr=True,
+                   close_mosaic=epochs // 3, workers=0, project=directory, name="run", plots=False)  # fmt: skip
+        trained = strip_optimizer(yolo.trainer.last)
+    kept = {key: trained[key] for key in ("date", "version", "license", "docs") if key in trained}
+    with whole(path) as temporary:
+        torch.save({**kept, "epoch": -1, "model": _without_paths(trained["model"]), "train_args": RECORDED}, temporary)
+
+
+def _without_paths(model: torch.nn.Module) -> torch.nn.Module:
+    model.args = {key: value for key, value in dict(model.args).items() if key in RECORDED}
+    return model
+
+
+if __name__ == "__main__":
+    train(Path(sys.argv[1]))
