@@ -175,7 +175,7 @@ class _Run:
             LOGGER.info(f"yolo-prune: exporting to {format} and comparing with PyTorch on {len(images)} images")
             summary.exports.append(export(checkpoint, format, self.job.imgsz, images))
         self._write()
-        write_report(summary.to_dict(), self.directory / "report.html")
+        write_report(self.directory)
         return PruneResult(YOLO(checkpoint), plan, summary.to_dict(), self.directory)
 
     def _fell_too_far(self, stage: Stage) -> bool:
