@@ -7,6 +7,8 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from yolo_prune.reporting.series import stages
+
 
 def columns(summary: dict[str, Any]) -> tuple[str, ...]:
     """The heads of the table's columns; pycocotools judges boxes only."""
@@ -19,10 +21,6 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
     """The table's cells, formatted; what was not measured is a dash."""
     base, key = summary["base"], summary["metric"]["key"]
     coco = ("map50_95_pycocotools",) if summary["task"] == "detect" else ()
-    named = [("base", base)]
-    named += [("prepared", summary["prepared"])] if summary["prepared"] else []
-    named += [(f"round {i}", stage) for i, stage in enumerate(summary["rounds"], start=1)]
-    named += [("final", summary["final"])] if summary["final"] else []
     return [
         (
             name,
@@ -33,7 +31,7 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
             *(_number(stage[name], ".3f") for name in coco),
             _number(stage["latency_ms"], ".1f", " ms"),
         )
-        for name, stage in named
+        for name, stage in stages(summary)
     ]
 
 

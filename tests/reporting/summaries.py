@@ -1,0 +1,101 @@
+"""Made-up summaries, as summary.json holds them: of a run with everything, of one with the least, of another task."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from yolo_prune.evaluation import METRICS
+from yolo_prune.reporting.summary import Stage, Summary
+
+CLASSES = ("car", "person", "traffic light", "dog <b>", "a kind of bird with a name that is rather long")
+
+
+def made_up(task: str = "detect", **changes: Any) -> dict[str, Any]:
+    """A finished run of two rounds, with what runs have always recorded."""
+    key = METRICS[task].key
+    rounds = [
+        _stage(1_420_000_000, 2_150_000, {key: 0.381}, {key: 0.312}, latency_ms=15.5),
+        _stage(1_080_000_000, 1_500_000, {key: 0.352}, {key: 0.204}, latency_ms=12.25),
+    ]
+    summary = Summary(
+        model="model<1>.pt", task=task, metric=METRICS[task], data="d.yaml", criterion="l1", imgsz=320,
+        device="cpu", target={"macs": "54%"}, options={}, seconds={}, notes=["the mAP is no evidence"],
+        base=_stage(2_000_000_000, 3_000_000, {key: 0.402}, latency_ms=20.0), rounds=rounds, final=rounds[-1],
+    )  # fmt: skip
+    return {**json.loads(json.dumps(summary.to_dict())), **changes}
+
+
+def full(directory: Path) -> dict[str, Any]:
+    """A run with all that a report can show; its images and checkpoints are written into the directory."""
+    (directory / "examples").mkdir()
+    for kind, color in (("base", "gray"), ("final", "blue")):
+        Image.new("RGB", (64, 48), color).save(directory / "examples" / f"a-{kind}.jpg")
+    (directory / "weights").mkdir()
+    (directory / "weights" / "pruned.pt").write_bytes(bytes(3_250_000))
+    (directory / "base.pt").write_bytes(bytes(6_500_000))
+    summary = made_up(
+        command="yolo-prune --model model.pt --data d.yaml imgsz=320",
+        seed=7,
+        reference=reference(),
+        layers=[
+            {"name": f"model.{i}.conv", "stage": stage, "before": 16 * (i + 1), "after": 10 * (i + 1)}
+            for i, stage in enumerate(["backbone"] * 5 + ["neck"] * 4 + ["head"] * 3)
+        ],
+        scores=[
+            {"edges": [-4.0, -3.0, -2.0, -1.0, 0.0], "removed": [9, 4, 1, 0], "kept": [0, 2, 8, 5], "title": "l1"},
+            None,
+        ],
+        examples=[{"name": "a.jpg", "base": "examples/a-base.jpg", "final": "examples/a-final.jpg"}],
+        sensitivity=sensitivity(),
+        exports=[
+            {
+                "format": "onnx",
+                "path": "pruned.onnx",
+                "size_bytes": 6_120_000,
+                "max_abs_diff": 1.25e-5,
+                "latency_ms": 9.75,
+            },
+        ],
+    )
+    summary["base"] |= {
+        "checkpoint": str(directory / "base.pt"),
+        "per_class": dict(zip(CLASSES, (0.5, 0.4, 0.3, 0.2, 0.6), strict=True)),
+    }
+    summary["final"]["per_class"] = dict(zip(CLASSES, (0.45, 0.1, 0.31, 0.15, 0.58), strict=True))
+    return summary
+
+
+def reference(**changes: Any) -> dict[str, Any]:
+    """A next smaller stock model, whose accuracy was published."""
+    published = {"title": "mAP50-95", "value": 0.373, "data": "COCO val2017", "imgsz": 640, "source": "https://docs"}
+    return {"name": "yolov8n", "macs": 1_100_000_000, "params": 3_010_000, "published": published, **changes}
+
+
+def sensitivity() -> dict[str, Any]:
+    """A sensitivity analysis of three groups, one of which cannot lose as much."""
+    groups = [
+        {"name": f"model.{i}.cv1.conv", "layers": [f"model.{i}.cv1.conv", f"model.{i}.cv2.conv"], "size": 32,
+         "macs_saved": [10_000_000, 20_000_000, 30_000_000],
+         "values": [1.0 + 0.01 * i, 1.1 + 0.1 * i, None if i == 2 else 2.5]}
+        for i in range(3)
+    ]  # fmt: skip
+    return {
+        "model": "model<1>.pt", "figure": "loss", "base": 1.0, "cuts": [0.25, 0.5, 0.75], "groups": groups,
+        "images": 64, "imgsz": 320, "criterion": "l1", "versions": {"torch": "2.9"},
+    }  # fmt: skip
+
+
+def write(summary: dict[str, Any], directory: Path) -> Path:
+    """A run's directory that holds the summary."""
+    directory.mkdir(exist_ok=True)
+    (directory / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    return directory
+
+
+def _stage(macs: int, params: int, metrics: dict[str, float], before: dict[str, float] | None = None, **values: Any):
+    (figure,) = metrics.values()
+    return Stage(macs, params, metrics, before, map50_95=figure, map50_95_pycocotools=figure + 0.01, **values)

@@ -1,0 +1,98 @@
+"""Several runs on one page: the task's figure against what it costs, a line for each run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from yolo_prune.errors import RequestError
+from yolo_prune.reporting.charts import Charts, comparison_chart
+from yolo_prune.reporting.page import write_page
+from yolo_prune.reporting.palette import Palette
+from yolo_prune.reporting.reading import read_summary
+from yolo_prune.reporting.series import figure_of, stages
+
+SAME = {"data": "data", "imgsz": "image size", "model": "base model", "device": "device of latency"}
+
+
+def write_comparison(directories: Sequence[Path], path: Path) -> Path:
+    """Write a page that compares finished runs; whole or not at all.
+
+    Args:
+        directories: of the runs.
+        path: of the page.
+
+    Returns:
+        The path.
+
+    Raises:
+        RequestError: there are fewer than two runs, one holds no readable summary.json, or they are of different tasks.
+    """
+    directories = [Path(directory) for directory in directories]
+    if len(directories) < 2:
+        raise RequestError(f"compare needs at least two directories of finished runs, not {len(directories)}")
+    summaries = [read_summary(directory) for directory in directories]
+    for key in ("task", "metric"):
+        for directory, summary in zip(directories[1:], summaries[1:], strict=True):
+            if summary[key] != summaries[0][key]:
+                raise RequestError(
+                    f"{directory}: its {key} is {_said(summary[key])}, that of {directories[0]} "
+                    f"{_said(summaries[0][key])}; compare runs of one task"
+                )
+    metric = summaries[0]["metric"]
+    runs = [_run(summary, name) for summary, name in zip(summaries, _names(directories), strict=True)]
+
+    def draw(palette: Palette) -> Charts:
+        if not any(run["points"] for run in runs):
+            return {}
+        return {x: comparison_chart(runs, x, metric["title"], palette) for x in ("macs", "latency")}
+
+    return write_page(
+        Path(path),
+        "comparison.html",
+        draw,
+        title=metric["title"],
+        task=summaries[0]["task"],
+        runs=runs,
+        differences={
+            title: [(run["short"], str(summary.get(key))) for run, summary in zip(runs, summaries, strict=True)]
+            for key, title in SAME.items()
+            if len({str(summary.get(key)) for summary in summaries}) > 1
+        },
+    )
+
+
+def _run(summary: dict[str, Any], name: str) -> dict[str, Any]:
+    """What the page shows of one run."""
+    key = summary["metric"]["key"]
+    points = [
+        {
+            "name": stage_name,
+            "macs": stage["macs"] / 1e9,
+            "latency": stage["latency_ms"],
+            "figure": figure_of(stage, key),
+        }
+        for stage_name, stage in stages(summary)
+    ]
+    return {
+        "name": f"{name}: {summary['criterion']}",
+        "short": name,
+        "summary": summary,
+        "figures": [figure_of(summary[stage], key) for stage in ("base", "final")],
+        "points": [point for point in points if point["figure"] is not None],
+    }
+
+
+def _names(directories: Sequence[Path]) -> list[str]:
+    """The directories' names, with as much before them as tells them apart."""
+    paths = [directory.resolve() for directory in directories]
+    for parts in range(1, max(len(path.parts) for path in paths)):
+        names = ["/".join(path.parts[-parts:]) for path in paths]
+        if len(set(names)) == len(set(paths)):
+            return names
+    return [str(path) for path in paths]
+
+
+def _said(value: Any) -> str:
+    return value["title"] if isinstance(value, dict) else str(value)
