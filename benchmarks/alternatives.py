@@ -80,7 +80,9 @@ def ultralytics_training_of_a_slimmed_model() -> str:
         plain.train(data=data, project=directory, name="plain", **TRAINING)
         before = parameters(slim.model)
         slim.train(data=data, project=directory, name="kept", **TRAINING)
-        counts = [parameters(StockYOLO(Path(directory, name, "weights", "last.pt")).model) for name in ("plain", "kept")]
+        counts = [
+            parameters(StockYOLO(Path(directory, name, "weights", "last.pt")).model) for name in ("plain", "kept")
+        ]
     return f"{before:,} parameters before; after plain train() {counts[0]:,}, after yolo-prune's {counts[1]:,}"
 
 

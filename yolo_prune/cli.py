@@ -71,7 +71,7 @@ def cli() -> None:
 @_option(TARGET, "--max-layer-ratio", type=float, metavar="R", help="At most this share off a layer; default: 0.9.")
 @_option(TARGET, "--round-to", type=int, metavar="K", help="Layers keep multiples of K channels; default: 1.")
 @_option(TARGET, "--protect", multiple=True, metavar="PATTERN", help="Layers that keep all channels; repeatable.")
-@_option(CHOICE, "--criterion", metavar="EXPR", help='Default: expressiveness*taylor.')
+@_option(CHOICE, "--criterion", metavar="EXPR", help="Default: expressiveness*taylor.")
 @_option(CHOICE, "--allocation", metavar="HOW", help="global (default), uniform, or sensitivity.")
 @_option(CHOICE, "--steps", type=int, metavar="S", help="Scorings; default: 4 in all rounds.")
 @_option(CHOICE, "--reconstruct/--no-reconstruct", default=None, help="Solve layers anew; default: with images.")
@@ -181,24 +181,28 @@ def compare(directories: tuple[str, ...], out: str, debug: bool) -> None:
 @SAFE
 @_option(CHOICE, "--criterion", metavar="EXPR", help="Which channels of a layer go first.")
 @_option(CHOICE, "--figure", metavar="NAME", help="What is measured: loss (default, faster) or mAP.")
-@_option(RESULTS, "--out", metavar="DIR", help="New directory for the results.")
+@_option(RESULTS, "--out", metavar="FILE", default="sensitivity.html", help="The page; default: sensitivity.html.")
 @JSON
 @DEBUG
 @click.argument("train_args", nargs=-1, metavar="[KEY=VALUE ...]")
-def sensitivity(as_json: bool, safe_load: bool, debug: bool, train_args: tuple[str, ...], **options: Any) -> None:
+def sensitivity(
+    out: str, as_json: bool, safe_load: bool, debug: bool, train_args: tuple[str, ...], **options: Any
+) -> None:
     """Measure what is lost when one layer alone is cut by 25, 50 and 75 %, without training.
 
     KEY=VALUE are Ultralytics arguments: imgsz=640 batch=16 device=0
     """
     stdout = _prepared(as_json, safe_load)
-    from yolo_prune.reporting.sensitivity import sensitivity_table
-    from yolo_prune.sensitivity import run
+    from yolo_prune.model import load
+    from yolo_prune.reporting.sensitivity import sensitivity_table, write_sensitivity
+    from yolo_prune.sensitivity import sensitivity as measure
 
     asked = {key: value for key, value in options.items() if value is not None}
-    found, directory = run(**asked, **_train_args(train_args, asked))
+    model = load(asked.pop("model"))
+    found = measure(model, **asked, **_train_args(train_args, asked))
     console = _console(stderr=as_json)
     console.print(sensitivity_table(found))
-    console.print(f"results: {directory}")
+    console.print(f"page: {write_sensitivity(found, Path(out))}")
     _print_json(found, stdout)
 
 

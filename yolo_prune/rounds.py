@@ -24,8 +24,8 @@ from yolo_prune.recalibration import recalibrated
 from yolo_prune.regularization import Regularizer
 from yolo_prune.reporting.examples import example_paths, write_examples
 from yolo_prune.reporting.report import write_report
-from yolo_prune.reporting.summary import Stage, Summary, versions
 from yolo_prune.reporting.stock import next_smaller
+from yolo_prune.reporting.summary import Stage, Summary, versions
 from yolo_prune.structure import Cost, PruningPlan
 from yolo_prune.structure.blocks import stage_of
 from yolo_prune.structure.cost import NOUNS

@@ -13,7 +13,7 @@ TRAIN, VAL = 256, 128  # images
 
 
 def prune(**options: Any):
-    """Slim the embedded model on the embedded images, quickly: see `YOLO.prune`. Options win over what is usual here."""
+    """Slim the embedded model on the embedded images, quickly: see `YOLO.prune`; options win over DEFAULTS."""
     if "data" in options:
         raise RequestError(f"data {options['data']} is for a model of yours: name it with --model")
     from yolo_prune.model import load
