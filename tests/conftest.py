@@ -14,6 +14,7 @@ from torch import nn
 
 from benchmarks import data
 from yolo_prune import YOLO
+from yolo_prune.demo.scenes import write_scenes
 
 
 def _shared_weights(name):
@@ -57,6 +58,16 @@ def coco_mini(tmp_path_factory):
 def bccd(tmp_path_factory):
     """Yaml of a copy of bccd with 24 images a split."""
     return _shared_dataset("bccd", tmp_path_factory.mktemp("data"), limit=24)
+
+
+@pytest.fixture(scope="session")
+def scenes_model(tmp_path_factory):
+    """A model that was trained, a little, on scenes: its checkpoint, which records its data."""
+    directory = tmp_path_factory.mktemp("scenes")
+    data = write_scenes(directory / "data", train=16, val=8, size=64)
+    YOLO("yolov8n.yaml").train(data=data, epochs=1, imgsz=64, batch=8, workers=0, plots=False, project=str(directory),
+                               name="run")  # fmt: skip
+    return directory / "run" / "weights" / "last.pt"
 
 
 def build(yaml: str, seed: int = 0) -> nn.Module:

@@ -187,16 +187,6 @@ def test_fine_tuning_that_does_harm_is_told(yolov8n_bccd, bccd, tmp_path):
     assert not any("lowered" in note for note in gentle.summary["notes"])
 
 
-@pytest.fixture(scope="module")
-def scenes_model(tmp_path_factory):
-    """A model that was trained, a little, on scenes: its checkpoint, which records its data."""
-    directory = tmp_path_factory.mktemp("scenes")
-    data = write_scenes(directory / "data", train=16, val=8, size=64)
-    YOLO("yolov8n.yaml").train(data=data, epochs=1, imgsz=64, batch=8, workers=0, plots=False, project=str(directory),
-                               name="run")  # fmt: skip
-    return directory / "run" / "weights" / "last.pt"
-
-
 SMALL = {"rounds": 2, "epochs": 1, "samples": 6, "steps": 1, "export": "", "workers": 0, "plots": False}
 
 
