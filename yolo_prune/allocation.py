@@ -2,8 +2,8 @@
 
 Scores rank the channels of one layer well; that they also compare layers is the weaker half. Here the loss compares
 them: it is measured with a quarter, a half and three quarters of the units of one tie gone, those that score lowest,
-and all others there. What each further unit adds to it is read off the greatest convex minorant of these points: it
-never falls, so that to take what adds least for its cost, again and again, loses least, as far as layers' losses add up.
+and all others there. What each further unit adds to it is read off the greatest convex minorant of these points. That
+never falls; so to take what adds least for its cost, again and again, loses least, as far as losses of layers add up.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Curve:
 def marginal(curve: Curve, size: int) -> torch.Tensor:
     """What each of `size` units adds to the loss, in the order in which they go: never less than the one before.
 
-    Over any stretch their sum is at most what the curve rises, and the same where the curve is convex and nowhere
-    falls. Beyond the last point of the curve it rises as it did at last; a curve of one point does not rise.
+    Where the curve never falls, they add up to no more than it rises from its start to any of its points, and to just
+    that where it is convex. Beyond its last point it rises as it did at last; a curve of one point does not rise.
 
     Returns:
         float64, (size), above 0.

@@ -29,7 +29,7 @@ SAFE_LOAD = "ULTRALYTICS_SAFE_LOAD"
 @click.option("--epochs", type=int, metavar="E", help="Fine-tuning after each round; default: 10; 0: none.")
 @click.option("--distill", is_flag=True, default=None, help="Fine-tuning also learns from the model as it was.")
 @click.option("--regularize", metavar="NAME:S", help="Train with a penalty first: contribution:1, bn-scale:S, ...")
-@click.option("--allocation", metavar="global|uniform", help="Rank all channels, or cut all layers alike.")
+@click.option("--allocation", metavar="NAME", help="global (all channels ranked), uniform, or sensitivity (measured).")
 @click.option("--normalize", metavar="HOW", help="Of layers' scores: mean, max, rank, zscore, global.")
 @click.option("--group-reduction", metavar="mean|sum|max", help="Of channels that go together; default: mean.")
 @click.option("--cost-exponent", type=float, metavar="X", help="Scores are divided by savings ** X; default: 1.")
