@@ -29,7 +29,7 @@ LABELLED = ("images", "representative")
 DEFAULT_CRITERION = "expressiveness*taylor"
 UNLABELLED_CRITERION = "expressiveness"
 CHOICES = {
-    "allocation": ("global", "uniform"),
+    "allocation": ("global", "uniform", "sensitivity"),
     "group_reduction": tuple(criteria.REDUCTIONS),
 }
 TEXTS = ("data", "criterion", "calibration", "regularize", "normalize", "out")
@@ -102,7 +102,8 @@ class PruneConfig:
         regularize: a penalty and its strength for pruning-aware training, "contribution:1", "bn-scale:0.01" or
             "group-norm:0.01": the model is trained with it for `epochs` before the first round, and in all rounds but
             the last; None: no such training.
-        allocation: "global" ranks channels across layers, "uniform" takes the same share of every layer.
+        allocation: "global" ranks channels across layers, "uniform" takes the same share of every layer, "sensitivity"
+            takes more from the layers that the loss misses least when one of them is cut alone.
         normalize: how criteria's scores are made comparable between layers where the expression does not say:
             "mean" or "max" of a layer becomes 1, "rank" or "zscore" in it, "global" leaves the scale between layers;
             None: what fits each criterion.
@@ -225,6 +226,9 @@ class PruneConfig:
                 f"criterion {self.criterion!r} looks at gradients of the loss and needs labelled images; "
                 f"calibration {self.calibration!r} has no labels"
             )
+        if self.allocation == "sensitivity" and self.calibration not in LABELLED:
+            raise RequestError(f"allocation 'sensitivity' measures the loss and needs labelled images; calibration "
+                               f"{self.calibration!r} has no labels")  # fmt: skip
         self.targets  # noqa: B018  (parsed, and so checked)
         self.budget  # noqa: B018
         try:
@@ -272,9 +276,10 @@ class PruneConfig:
 
     @property
     def needs_dataset(self) -> bool:
-        """Whether scoring, search or the guard looks at images of a dataset."""
+        """Whether scoring, allocation, search or the guard looks at images of a dataset."""
         return (
             self.search is not None
+            or self.allocation == "sensitivity"
             or self.max_map_drop is not None
             or (self.calibration in LABELLED and self.needs_activations)
         )

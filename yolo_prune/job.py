@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,18 +20,20 @@ from yolo_prune.config import CALIBRATIONS, PruneConfig
 from yolo_prune.dataset import Dataset, resolve
 from yolo_prune.errors import RequestError
 from yolo_prune.evaluation import METRICS, GroundTruth, metric_on
+from yolo_prune.loss import mean_loss
 from yolo_prune.model import YOLO
 from yolo_prune.reconstruction import Reconstruction
 from yolo_prune.search import Budget
 from yolo_prune.slimming import Batches, Slimmed, Slimmer
 from yolo_prune.structure.blocks import input_channels, require_supported, share_of_zeros
-from yolo_prune.structure.groups import foreign_blocks
+from yolo_prune.structure.groups import ChannelGroup, foreign_blocks
 from yolo_prune.training import initialised, is_finite, is_untrained
 
 DEFAULT_ROUNDS = 4
 DEFAULT_EPOCHS = 10
 DEFAULT_IMGSZ = {"classify": 224}  # as in Ultralytics
 MASKED = 0.1  # of all weights, that are zero by chance in no model
+JUDGED = 64  # images, at most, that the loss of models cut in one layer is taken on
 STEPS = 4  # of scoring, in all rounds together, at least one in each
 
 
@@ -84,6 +86,9 @@ class Job:
                                "real images to calibrate on, and no --no-reconstruct")  # fmt: skip
         if self.untrained and config.regularization:
             raise RequestError("regularize trains before the first slimming; a model from a yaml is slimmed untrained")
+        if self.untrained and config.allocation == "sensitivity":
+            raise RequestError("allocation 'sensitivity' asks what a trained model loses; a model from a yaml knows "
+                               "nothing yet")  # fmt: skip
         if self.untrained and config.distill:
             raise RequestError("distill needs a trained model to learn from; a model from a yaml knows nothing yet")
         self.epochs = config.epochs
@@ -151,9 +156,17 @@ class Job:
         if budget is not None:
             budget = budget.part(1 if self.config.dry_run else self.rounds)
             judge = self._judge(budget)
+        loss = None
+        if self.config.allocation == "sensitivity":
+            held_out = self.held_out(JUDGED)
+
+            def loss(slim: nn.Module) -> float:
+                return mean_loss(slim, held_out)
+
         slimmed = self.slimmer.slim(
-            model, progress, steps, self._images, reconstruction, untrained=untrained, judge=judge, budget=budget
-        )
+            model, progress, steps, self._images, reconstruction, untrained=untrained, loss=loss, judge=judge,
+            budget=budget,
+        )  # fmt: skip
         if judge is not None:
             judge.bar.close()
         return slimmed
@@ -162,6 +175,15 @@ class Job:
         device = self.config.train_args.get("device")
         total = budget.tries and budget.tries + 1
         return _Judge(self.base, self.dataset, self.calibration.all_scored, self.imgsz, device, total)
+
+    def scores(self, groups: list[ChannelGroup]) -> dict[str, torch.Tensor]:
+        """The scores of the base's groups, showing what is done."""
+        return self.slimmer.scores(self.base.model.to(self.device), groups, self._images, self.untrained)
+
+    def held_out(self, count: int) -> TrainingImages:
+        """At most so many training images that are not scored on."""
+        images = self.calibration.judging
+        return replace(images, indices=images.indices[:count])
 
     def _images(self, model: nn.Module) -> Batches:
         """The calibration images, with a progress bar."""

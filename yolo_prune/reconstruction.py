@@ -13,7 +13,7 @@ them takes a pass for each layer, for little (benchmarks/reconstruction.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from yolo_prune.criteria import Seen, Statistic, collect
 from yolo_prune.criteria.layer import Layer, layers
 from yolo_prune.errors import RequestError
-from yolo_prune.structure import PruningPlan
+from yolo_prune.structure import ChannelGroup, PruningPlan
 from yolo_prune.structure.blocks import Weighted, conv_blocks, is_plain, weight_layers, write_reading_weight
 
 POSITIONS = 256  # of each image and layer; a few hundred images then give every layer far more rows than unknowns
@@ -71,9 +71,12 @@ class Reconstruction:
         self._parts = _parts({name: layer for name, layer in self._layers.items() if _can_be_solved(layer)})
         self._held: dict[str, InputMoments] | None = None
 
-    def apply(self, plan: PruningPlan) -> nn.Module:
-        """A copy of the model slimmed by the plan, in evaluation mode; what the plan leaves whole is not touched."""
-        slim = plan.apply(self.model).eval()
+    def apply(self, plan: PruningPlan, groups: Sequence[ChannelGroup] | None = None) -> nn.Module:
+        """A copy of the model slimmed by the plan, in evaluation mode; what the plan leaves whole is not touched.
+
+        The model's groups spare the search for them, as in `PruningPlan.apply`.
+        """
+        slim = plan.apply(self.model, groups).eval()
         slimmed, blocks = weight_layers(slim), conv_blocks(slim)
         for name, moments in self._moments():
             layer, keep = self._layers[name], plan.layers[name]

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from yolo_prune import criteria
+from yolo_prune.allocation import marginals, ranked
 from yolo_prune.calibration import images_of
 from yolo_prune.config import PruneConfig
 from yolo_prune.distribution import distribution
@@ -25,7 +26,7 @@ from yolo_prune.errors import RequestError
 from yolo_prune.recalibration import reestimate_batch_norms
 from yolo_prune.reconstruction import Reconstruction
 from yolo_prune.search import Budget, Found, refine
-from yolo_prune.select import require_reachable, select
+from yolo_prune.select import find_ties, require_reachable, select
 from yolo_prune.structure import ChannelGroup, CostModel, PruningPlan, find_groups
 
 Batches = Iterable[torch.Tensor | dict[str, Any]]
@@ -76,6 +77,7 @@ class Slimmer:
         reconstruction: Reconstruction | None = None,
         *,
         untrained: bool = False,
+        loss: Callable[[nn.Module], float] | None = None,
         judge: Callable[[nn.Module], float] | None = None,
         budget: Budget | None = None,
     ) -> Slimmed:
@@ -88,6 +90,7 @@ class Slimmer:
             images: gives what a model is scored on.
             reconstruction: of the model; None: channels are only cut away.
             untrained: whether the model was never trained, so that its batch norms normalise nothing yet.
+            loss: of a slimmed model on labelled images, which then compares layers; None: the scores do.
             judge: what a slimmed model is worth, the higher the better; None: the scores decide alone.
             budget: of the search for a better plan; given with a judge.
         """
@@ -98,17 +101,27 @@ class Slimmer:
         plan, slim = whole, model
 
         def applied(plan: PruningPlan) -> nn.Module:
-            return reconstruction.apply(plan) if reconstruction else plan.apply(model)
+            return reconstruction.apply(plan, groups) if reconstruction else plan.apply(model, groups)
+
+        def without(removed: Mapping[str, list[int]]) -> nn.Module:
+            return applied(whole.without(groups, removed))
 
         with self._timed("groups"):
             groups = now = find_groups(model)
         order = _Order(groups)
+        added: dict[str, torch.Tensor] = {}
         for step in range(1, steps + 1):
             with self._timed("scoring"):
-                scores = self._scores(slim, now, images, untrained)
+                scores = self.scores(slim, now, images, untrained)
+            if loss is not None and not added:
+                # Once for all steps: it takes far longer than to score.
+                with self._timed("sensitivity"):
+                    ties = find_ties(groups, scores, self._sizes, self._limits)
+                    added = marginals(ties, lambda removed: loss(without(removed)))
             with self._timed("selection"):
-                removed = self._select(now, scores, left, _on_the_way(start, goal, step / steps))
-                shown = distribution(now, scores, removed, left, self.target, self.config.cost_exponent)
+                comparable = ranked(added, scores) if added else scores
+                removed = self._select(now, comparable, left, _on_the_way(start, goal, step / steps))
+                shown = distribution(now, comparable, removed, left, self.target, self.config.cost_exponent)
             order.add(scores, removed)
             plan = plan.then(PruningPlan.full(slim).without(now, removed))
             with self._timed("slimming"):
@@ -126,7 +139,7 @@ class Slimmer:
                     order.gone,
                     costs,
                     goal,
-                    lambda removed: judge(applied(whole.without(groups, removed))),
+                    lambda removed: judge(without(removed)),
                     budget,
                     base=self.base,
                     original=self._sizes,
@@ -143,7 +156,14 @@ class Slimmer:
         """The share of the original's cost that the target leaves."""
         return self.target[kind] / getattr(self.base, kind)
 
-    def _scores(self, model: nn.Module, groups: list[ChannelGroup], images, untrained: bool) -> dict[str, torch.Tensor]:
+    def scores(
+        self,
+        model: nn.Module,
+        groups: list[ChannelGroup],
+        images: Callable[[nn.Module], Batches | None],
+        untrained: bool = False,
+    ) -> dict[str, torch.Tensor]:
+        """The scores of a model's groups by the criterion, as `criteria.score`."""
         config = self.config
         if untrained and config.needs_activations:
             # Activations fade from layer to layer; in the first step of training they would be normalised.
@@ -166,7 +186,7 @@ class Slimmer:
             goal,
             base=self.base,
             original=self._sizes,
-            allocation=self.config.allocation,
+            allocation="uniform" if self.config.allocation == "uniform" else "global",
             cost_exponent=self.config.cost_exponent,
             limits=self._limits,
         )

@@ -90,8 +90,12 @@ class PruningPlan:
         """The width of every layer after slimming."""
         return {name: Width(len(keep.out), len(keep.in_)) for name, keep in self.layers.items()}
 
-    def apply(self, model: nn.Module) -> nn.Module:
+    def apply(self, model: nn.Module, groups: Sequence[ChannelGroup] | None = None) -> nn.Module:
         """Return a slimmed copy of `model` (an Ultralytics model or `YOLO`); the model itself is not touched.
+
+        Args:
+            model: that the plan was made for.
+            groups: of the model, if they are known already: to find them takes longer than all else here.
 
         Raises:
             RequestError: the plan does not fit the model, or would break it.
@@ -100,7 +104,7 @@ class PruningPlan:
             from yolo_prune.model import YOLO  # a YOLO around a module: the slimmed one is a YOLO, too
 
             return YOLO(model).apply_plan(self)
-        self.check(model)
+        self.check(model, groups)
         slim = copy.deepcopy(model)
         layers, blocks = weight_layers(slim), conv_blocks(slim)
         for name, keep in self.layers.items():
@@ -112,7 +116,7 @@ class PruningPlan:
             record(slim, [*history(model), {"plan": self.to_dict()}])
         return slim
 
-    def check(self, model: nn.Module) -> None:
+    def check(self, model: nn.Module, groups: Sequence[ChannelGroup] | None = None) -> None:
         """Raise RequestError unless the plan fits the model and keeps together what must stay together."""
         widths = _widths(model)
         for names, problem in ((widths.keys() - self.layers, "lacks"), (self.layers.keys() - widths, "has")):
@@ -128,7 +132,7 @@ class PruningPlan:
                         f"plan: layers[{name!r}][{side!r}] must be ascending channel numbers from 0 to {width - 1}, "
                         f"at least one; got {_brief(channels)}"
                     )
-        self._check_groups(find_groups(model), widths)
+        self._check_groups(find_groups(model) if groups is None else groups, widths)
 
     def _check_groups(self, groups: Sequence[ChannelGroup], widths: Mapping[str, Width]) -> None:
         kept_of_tie: dict[int, tuple[str, int]] = {}

@@ -1,0 +1,117 @@
+"""Allocation by sensitivity: how much each layer loses, by what the model's loss says of cutting it alone.
+
+Scores rank the channels of one layer well; that they also compare layers is the weaker half. Here the loss compares
+them: it is measured with a quarter, a half and three quarters of the units of one tie gone, those that score lowest,
+and all others there. What each further unit adds to it is read off the greatest convex minorant of these points. That
+never falls; so to take what adds least for its cost, again and again, loses least, as far as losses of layers add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from sklearn.isotonic import isotonic_regression
+from ultralytics.utils import TQDM
+
+from yolo_prune.select import Tie
+
+SHARES = (0.25, 0.5, 0.75)
+TINY = 1e-12  # of a loss, by which each unit counts more than the one before, so that their order is never lost
+
+Removed = dict[str, list[int]]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What a model's loss becomes as the units of one tie go.
+
+    Attributes:
+        gone: numbers of units, ascending; the first is 0.
+        losses: with so many gone.
+    """
+
+    gone: tuple[int, ...]
+    losses: tuple[float, ...]
+
+
+def marginal(curve: Curve, size: int) -> torch.Tensor:
+    """What each of `size` units adds to the loss, in the order in which they go: never less than the one before.
+
+    Where the curve never falls, they add up to no more than it rises from its start to any of its points, and to just
+    that where it is convex. Beyond its last point it rises as it did at last; a curve of one point does not rise.
+
+    Returns:
+        float64, (size), above 0.
+    """
+    gone = torch.tensor(curve.gone, dtype=torch.float64)
+    losses = torch.tensor(curve.losses, dtype=torch.float64)
+    lengths = gone.diff()
+    added = torch.zeros(size, dtype=torch.float64)
+    if len(lengths):
+        slopes = torch.from_numpy(isotonic_regression(losses.diff() / lengths, sample_weight=lengths)).clamp_min(0)
+        segment = torch.bucketize(torch.arange(size), gone[1:], right=True).clamp_max(len(slopes) - 1)
+        added = slopes[segment]
+    return added + TINY * torch.arange(1, size + 1)
+
+
+def measured(
+    ties: Iterable[tuple[Tie, Sequence[int]]], value: Callable[[Removed], float], title: str
+) -> list[list[float]]:
+    """What a model is worth without the lowest units of one tie, so many of them, with a progress bar.
+
+    Args:
+        ties: and for each the numbers of units.
+        value: of the model without these units.
+        title: of the bar.
+    """
+    ties = list(ties)
+    bar = TQDM(total=sum(len(counts) for _, counts in ties), desc=title)
+    values: list[list[float]] = []
+    for tie, counts in ties:
+        values.append([])
+        for count in counts:
+            values[-1].append(value(lowest(tie, count)))
+            bar.update()
+    bar.close()
+    return values
+
+
+def lowest(tie: Tie, count: int) -> Removed:
+    """The units of the tie that go first."""
+    return {group.name: sorted(order[:count]) for group, order in zip(tie.groups, tie.order, strict=True)}
+
+
+def marginals(ties: Sequence[Tie], loss: Callable[[Removed], float]) -> dict[str, torch.Tensor]:
+    """By group, what each of its units adds to the loss, in the order in which they go, measured one tie at a time."""
+    asked = [(tie, _counts(tie)) for tie in ties]
+    base = loss({})
+    losses = measured(asked, loss, "what cutting each layer alone costs")
+    result = {}
+    for (tie, counts), values in zip(asked, losses, strict=True):
+        # A step of a tie takes a unit of each of its groups.
+        added = marginal(Curve((0, *counts), (base, *values)), tie.size) / len(tie.groups)
+        result.update({group.name: added for group in tie.groups})
+    return result
+
+
+def _counts(tie: Tie) -> list[int]:
+    """The numbers of units to try without, as far as the limits allow."""
+    most = tie.size - tie.keeps[-1]
+    return sorted({min(round(share * tie.size), most) for share in SHARES} - {0})
+
+
+def ranked(added: Mapping[str, torch.Tensor], scores: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Scores that order the units of a group as `scores` do, and compare groups by what their units add to the loss.
+
+    Args:
+        added: by group, from `marginals`.
+        scores: of the units that are left; the first to go are gone.
+    """
+    result = {}
+    for name, values in scores.items():
+        left = added[name][len(added[name]) - len(values) :]
+        result[name] = torch.empty_like(left)
+        result[name][torch.sort(values, stable=True).indices] = left
+    return result
