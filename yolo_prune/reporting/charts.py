@@ -148,7 +148,7 @@ def scores_chart(scores: dict[str, Any], palette: Palette) -> go.Figure:
 def classes_chart(summary: dict[str, Any], palette: Palette) -> go.Figure:
     """The AP of every class before and after, worst loss first."""
     found = per_class(summary)
-    names, rows = [one.name for one in found], list(range(len(found)))
+    rows = list(range(len(found)))
     figure = _figure(palette, ROW * len(found) + 90)
     figure.add_scatter(
         mode="lines",
@@ -157,6 +157,7 @@ def classes_chart(summary: dict[str, Any], palette: Palette) -> go.Figure:
         line={"color": palette.line, "width": 4},
         hoverinfo="skip",
         showlegend=False,
+        yaxis="y2",
     )
     for name, color in (("before", palette.before), ("after", palette.after)):
         figure.add_scatter(
@@ -169,19 +170,13 @@ def classes_chart(summary: dict[str, Any], palette: Palette) -> go.Figure:
             " (%{customdata[3]:+.3f})<extra></extra>",
             marker={"color": color, "size": 11},
         )
-    figure.add_scatter(
-        mode="text",
-        x=[1.13] * len(found),
-        y=rows,
-        text=[f"{one.change:+.3f}" for one in found],
-        textposition="middle left",
-        textfont={"color": palette.soft},
-        hoverinfo="skip",
-        showlegend=False,
+    ticks = {"tickmode": "array", "tickvals": rows, "range": [len(found) - 0.5, -0.5], "showgrid": False}
+    right = {"side": "right", "overlaying": "y", "fixedrange": True, "automargin": True}
+    figure.update_layout(
+        yaxis={**ticks, "ticktext": [_plain(shortened(one.name, 22)) for one in found]},
+        yaxis2={**ticks, **right, "ticktext": [f"{one.change:+.3f}" for one in found]},
     )
-    ticks = {"tickmode": "array", "tickvals": rows, "ticktext": [_plain(shortened(name, 22)) for name in names]}
-    figure.update_yaxes(range=[len(found) - 0.5, -0.5], showgrid=False, **ticks)
-    figure.update_xaxes(side="top", range=[-0.02, 1.15], tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1])
+    figure.update_xaxes(side="top", range=[-0.02, 1.02], tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1])
     figure.update_layout(margin={"t": 64})
     return figure
 
@@ -250,6 +245,7 @@ def _figure(palette: Palette, height: int, **layout: Any) -> go.Figure:
         "gridcolor": palette.line,
         "linecolor": palette.line,
         "zeroline": False,
+        "ticks": "",
         "automargin": True,
         "fixedrange": True,  # a finger on a chart scrolls the page
         "title": {"standoff": 10, "font": {"color": palette.soft}},
