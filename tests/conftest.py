@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 os.environ.setdefault("YOLO_OFFLINE", "true")  # before Ultralytics is imported: no test needs a network
 if os.environ.get("PYTEST_XDIST_WORKER"):
@@ -13,8 +14,26 @@ import torch
 from torch import nn
 
 from benchmarks import data
+from tests.counting import COUNTS
 from yolo_prune import YOLO
 from yolo_prune.demo.scenes import write_scenes
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.when == "call":
+        report.user_properties += COUNTS.items()  # which reach the process that prints
+        COUNTS.clear()
+    return report
+
+
+def pytest_terminal_summary(terminalreporter):
+    total = Counter()
+    for report in terminalreporter.stats.get("passed", []):
+        total.update(dict(report.user_properties) if report.when == "call" else {})
+    for what, number in sorted(total.items()):
+        terminalreporter.write_line(f"{what}: {number}")
 
 
 def _shared_weights(name):

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.nn.utils import prune as masks
 
+from tests.counting import count
 from yolo_prune import YOLO, PruningPlan
 from yolo_prune.cli import main
 
@@ -88,6 +89,7 @@ def test_a_wrong_request_gets_status_2_one_line_and_nothing_written(bad_requests
         assert expected in lines[0], (arguments, lines[0])
         assert _files(tmp_path) == before, arguments
         assert not (tmp_path / "out").exists(), arguments
+        count("wrong requests answered in one line")
 
 
 def test_a_dry_run_writes_the_plan_and_its_cost_and_no_model(tmp_path, monkeypatch, capsys):
@@ -150,6 +152,7 @@ def test_a_checkpoint_that_cannot_be_slimmed_is_told_in_one_line(bad_checkpoints
         assert (status, len(lines)) == (2, 1), (path, status, lines)
         assert expected in lines[0]
         assert not (tmp_path / "out").exists()
+        count("bad checkpoints answered in one line")
 
 
 class _Hostile:

@@ -6,6 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from ultralytics.cfg import DEFAULT_CFG_DICT
 
+from tests.counting import count
 from yolo_prune import PruneConfig, RequestError
 from yolo_prune.config import Target
 from yolo_prune.structure import Cost
@@ -137,6 +138,7 @@ OWN = [f.name for f in fields(PruneConfig) if f.name not in ("train_args", "cali
 @settings(deadline=None, max_examples=500)
 @given(options=st.dictionaries(st.sampled_from([*OWN, "imgsz", "batch", "lr0", "seed", "device"]), ANYTHING))
 def test_whatever_is_asked_for_is_understood_or_refused_in_one_line(options):
+    count("fuzzed requests, plans and expressions")
     try:
         config = PruneConfig.from_arguments(**options)
     except RequestError:
@@ -148,6 +150,7 @@ def test_whatever_is_asked_for_is_understood_or_refused_in_one_line(options):
 @settings(deadline=None)
 @given(name=st.text())
 def test_no_name_that_is_no_option_is_passed_on(name):
+    count("fuzzed requests, plans and expressions")
     assume(name not in OWN and name not in DEFAULT_CFG_DICT and name not in ("train_args", "calibration"))
     with pytest.raises(RequestError, match="neither an option"):
         PruneConfig.from_arguments(**{name: 1})

@@ -3,10 +3,12 @@
 import pytest
 
 from benchmarks.robustness import survived
+from tests.counting import count
 
 
 @pytest.mark.slow
 def test_killed_runs_end_as_undisturbed_ones(tmp_path):
-    count = survived(tmp_path, kills=2, seed=1, epochs=1)
-    assert count["kills"] >= 2
-    assert count["attempts"] == count["kills"] + count["runs"]
+    found = survived(tmp_path, kills=2, seed=1, epochs=1)
+    assert found["kills"] >= 2
+    assert found["attempts"] == found["kills"] + found["runs"]
+    count("kills survived", found["kills"])

@@ -3,6 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.counting import count
 from yolo_prune import RequestError, criteria
 from yolo_prune.criteria.expression import evaluate, normalized, parse
 
@@ -98,6 +99,7 @@ PIECES = [*"0123456789.+-*/() eE_:,", "l2", "taylor", "rank", "mean", "zscore"]
 
 @given(text=st.one_of(st.text(), st.lists(st.sampled_from(PIECES)).map("".join)))
 def test_no_text_whatever_breaks_the_parser(text):
+    count("fuzzed requests, plans and expressions")
     try:
         parsed = parse(text)
     except RequestError:

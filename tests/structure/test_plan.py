@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ultralytics import YOLO as StockYOLO
 
+from tests.counting import count
 from tests.structure.plans import masked, random_removal, raw_outputs
 from yolo_prune import YOLO, PruningPlan, RequestError
 from yolo_prune.structure import find_groups
@@ -166,6 +167,7 @@ KEEPS = st.one_of(JSON, st.fixed_dictionaries({"out": CHANNELS, "in": CHANNELS})
     )
 )
 def test_no_json_whatever_breaks_the_reader_of_plans(models, data):
+    count("fuzzed requests, plans and expressions")
     with pytest.raises(RequestError):  # so few layers fit no model
         PruningPlan.from_dict(data).check(models("yolov8n.yaml"))
 
@@ -178,6 +180,7 @@ def test_no_json_whatever_breaks_the_reader_of_plans(models, data):
 )
 def test_no_edit_of_a_plan_breaks_a_model(models, layer, side, channels):
     """An edited plan is refused, or applies to a model that runs."""
+    count("fuzzed requests, plans and expressions")
     model = models("yolov8n.yaml")
     data = PruningPlan.full(model).to_dict()
     data["layers"][layer][side] = channels

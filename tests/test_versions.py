@@ -1,0 +1,66 @@
+"""Slimmed checkpoints in plain Ultralytics, of both ends of the range that pyproject.toml states."""
+
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import requires
+
+import pytest
+import ultralytics
+
+from tests.counting import count
+from tests.structure.plans import random_removal
+from yolo_prune import YOLO
+from yolo_prune.structure import PruningPlan, find_groups
+
+OLDEST = re.search(r"ultralytics<8\.5,>=([\d.]+)", "\n".join(requires("yolo-prune")))[1]
+USE = """
+import sys
+sys.modules["yolo_prune"] = None
+import ultralytics
+from ultralytics import YOLO
+from ultralytics.utils import ASSETS
+path, version, parameters = sys.argv[1:]
+assert ultralytics.__version__ == version, ultralytics.__version__
+model = YOLO(path)
+assert sum(p.numel() for p in model.model.parameters()) == int(parameters)
+model.predict(ASSETS / "bus.jpg", imgsz=64, save=False, verbose=False)
+model.export(format="onnx", imgsz=64)
+try:
+    YOLO(path).train(data="coco8.yaml", epochs=1)
+except KeyError as refused:
+    assert "from yolo_prune import YOLO" in str(refused)
+else:
+    raise SystemExit("train() rebuilt the full-size model")
+"""
+
+
+@pytest.fixture(scope="module", params=[OLDEST, ultralytics.__version__])
+def environment(request, tmp_path_factory):
+    """What a process needs to have that Ultralytics and no yolo_prune, and its version."""
+    if request.param == ultralytics.__version__:
+        return {}, request.param
+    where = tmp_path_factory.mktemp("ultralytics")
+    install = ["-m", "pip", "install", "--quiet", "--no-deps", "--target", where, f"ultralytics=={request.param}"]
+    if subprocess.run([sys.executable, *map(str, install)], capture_output=True).returncode:
+        pytest.skip(f"needs a package index that has ultralytics {request.param}")
+    return {"PYTHONPATH": str(where)}, request.param
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["yolov8n", "yolo11n-seg", "yolo26n"])
+def test_plain_ultralytics_uses_a_slimmed_model_and_refuses_to_rebuild_it(environment, models, name, tmp_path):
+    model = models(f"{name}.yaml")
+    groups = find_groups(model)
+    slim = PruningPlan.full(model).without(groups, random_removal(groups, seed=1, most=0.5)).apply(model)
+    YOLO(f"{name}.yaml").around(slim).save(tmp_path / "pruned.pt")
+    added, version = environment
+    parameters = sum(p.numel() for p in slim.parameters())
+    for safe in ("0", "1"):
+        done = subprocess.run(
+            [sys.executable, "-c", USE, str(tmp_path / "pruned.pt"), version, str(parameters)], cwd=tmp_path,
+            env={**os.environ, **added, "ULTRALYTICS_SAFE_LOAD": safe}, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        count(f"slimmed models used in plain Ultralytics {version}")
