@@ -50,6 +50,7 @@ def _small(words, number):
         epochs = "0" if pairs.get("--epochs") == "0" else "1"
         kept += [word for pair in {**SMALL, "--epochs": epochs}.items() for word in pair]
         kept += [] if "--out" in words else ["--out", f"runs/prune/best{number or ''}"]
+        kept += [] if "--export" in words or not number else ["--export", ""]
         return kept + [f"{key}={value}" for key, value in SMALL_ARGUMENTS.items()]
     return [*kept, "--samples", "6", "imgsz=64"]
 

@@ -196,20 +196,22 @@ def _widths(result):
 
 @pytest.mark.slow
 def test_a_run_that_broke_goes_on_where_it_was(scenes_model, tmp_path, monkeypatch):
-    whole = YOLO(scenes_model).prune(out=tmp_path / "whole", **SMALL)
+    data = write_scenes(tmp_path / "data", train=16, val=8, size=64)
+    whole = YOLO(scenes_model).prune(data=data, out=tmp_path / "whole", **SMALL)
     with monkeypatch.context() as broken:
         calls = []
         trained = rounds.fine_tune
 
-        def breaks_in_the_second_round(*args, **kwargs):
+        def without_data_in_the_second_round(*args, **kwargs):
             calls.append(args)
             if len(calls) == 2:
-                raise OSError(28, "No space left on device")
+                (tmp_path / "data").rename(tmp_path / "elsewhere")
             return trained(*args, **kwargs)
 
-        broken.setattr(rounds, "fine_tune", breaks_in_the_second_round)
-        with pytest.raises(RunError, match=r"round 2 failed: .*No space left") as failure:
-            YOLO(scenes_model).prune(out=tmp_path / "broken", **SMALL)
+        broken.setattr(rounds, "fine_tune", without_data_in_the_second_round)
+        with pytest.raises(RunError, match=r"round 2 failed: .*scenes\.yaml") as failure:
+            YOLO(scenes_model).prune(data=data, out=tmp_path / "broken", **SMALL)
+    (tmp_path / "elsewhere").rename(tmp_path / "data")
     assert str(tmp_path / "broken" / "round1" / "weights" / "last.pt") in str(failure.value)
     assert f"--resume {tmp_path / 'broken'}" in str(failure.value)
     first = (tmp_path / "broken" / "round1" / "results.csv").stat().st_mtime_ns

@@ -150,3 +150,21 @@ def test_no_training_from_scratch_gives_the_full_model_back(models, tmp_path):
     data = write_scenes(tmp_path / "data", train=4, val=4, size=64)
     with pytest.raises(KeyError, match="slimmed by yolo-prune"):
         YOLO("yolov8n.yaml").around(slim).train(data=data, pretrained=False, project=str(tmp_path), epochs=1, imgsz=64)
+
+
+@pytest.mark.slow
+def test_loggers_get_the_metrics_of_a_round(scenes_model, tmp_path):
+    """Ultralytics' integrations log what a trainer's metrics hold at the end of an epoch, as this callback does."""
+    yolo = YOLO(scenes_model)
+    seen = []
+    yolo.add_callback("on_fit_epoch_end", lambda trainer: seen.append(dict(trainer.metrics)))
+    mine = len(yolo.callbacks["on_fit_epoch_end"])
+    result = yolo.prune(rounds=1, epochs=1, samples=6, workers=0, export="", out=tmp_path / "out")
+    final = result.summary["final"]
+    assert seen
+    for metrics in seen:
+        assert (metrics["prune/round"], metrics["prune/macs"], metrics["prune/params"]) == (
+            1, final["macs"], final["params"])  # fmt: skip
+        assert metrics["prune/untrained_mAP50-95"] == final["map50_95_before_training"]
+        assert "metrics/mAP50-95(B)" in metrics
+    assert len(yolo.callbacks["on_fit_epoch_end"]) == mine  # which the run has left alone

@@ -12,6 +12,7 @@ import ultralytics
 from tests.counting import count
 from tests.structure.plans import random_removal
 from yolo_prune import YOLO
+from yolo_prune.demo.scenes import write_scenes
 from yolo_prune.structure import PruningPlan, find_groups
 
 OLDEST = re.search(r"ultralytics<8\.5,>=([\d.]+)", "\n".join(requires("yolo-prune")))[1]
@@ -21,14 +22,14 @@ sys.modules["yolo_prune"] = None
 import ultralytics
 from ultralytics import YOLO
 from ultralytics.utils import ASSETS
-path, version, parameters = sys.argv[1:]
+path, version, parameters, data = sys.argv[1:]
 assert ultralytics.__version__ == version, ultralytics.__version__
 model = YOLO(path)
 assert sum(p.numel() for p in model.model.parameters()) == int(parameters)
 model.predict(ASSETS / "bus.jpg", imgsz=64, save=False, verbose=False)
 model.export(format="onnx", imgsz=64)
 try:
-    YOLO(path).train(data="coco8.yaml", epochs=1)
+    YOLO(path).train(data=data, epochs=1, imgsz=64)
 except KeyError as refused:
     assert "from yolo_prune import YOLO" in str(refused)
 else:
@@ -49,18 +50,20 @@ def environment(request, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["yolov8n", "yolo11n-seg", "yolo26n"])
-def test_plain_ultralytics_uses_a_slimmed_model_and_refuses_to_rebuild_it(environment, models, name, tmp_path):
+@pytest.mark.parametrize(("name", "task", "safe"), [("yolov8n", "detect", "0"), ("yolo26n-seg", "segment", "1")])
+def test_plain_ultralytics_uses_a_slimmed_model_and_refuses_to_rebuild_it(
+    environment, models, name, task, safe, tmp_path
+):
     model = models(f"{name}.yaml")
     groups = find_groups(model)
     slim = PruningPlan.full(model).without(groups, random_removal(groups, seed=1, most=0.5)).apply(model)
     YOLO(f"{name}.yaml").around(slim).save(tmp_path / "pruned.pt")
     added, version = environment
     parameters = sum(p.numel() for p in slim.parameters())
-    for safe in ("0", "1"):
-        done = subprocess.run(
-            [sys.executable, "-c", USE, str(tmp_path / "pruned.pt"), version, str(parameters)], cwd=tmp_path,
-            env={**os.environ, **added, "ULTRALYTICS_SAFE_LOAD": safe}, capture_output=True, text=True,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-2000:]
-        count(f"slimmed models used in plain Ultralytics {version}")
+    data = write_scenes(tmp_path / "data", task, train=2, val=2, size=64)
+    done = subprocess.run(
+        [sys.executable, "-c", USE, str(tmp_path / "pruned.pt"), version, str(parameters), data], cwd=tmp_path,
+        env={**os.environ, **added, "ULTRALYTICS_SAFE_LOAD": safe}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    count(f"slimmed models used in plain Ultralytics {version}")
