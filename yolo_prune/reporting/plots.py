@@ -139,12 +139,12 @@ def classes_plot(summary: dict[str, Any]) -> Figure:
 
 
 def sensitivity_plot(found: dict[str, Any]) -> Figure:
-    """What cutting each group by so much costs; darker is worse."""
+    """What cutting each group by so much costs; the stronger the colour, the worse."""
     groups = found["groups"]
     values = [[float("nan") if value is None else max(value, 0.0) for value in row] for row in harm(found)]
     figure, axes = _figure(2.5 + 1.2 * len(found["cuts"]), 0.24 * len(groups) + 1.2)
     axes.grid(False)
-    axes.imshow(values, aspect="auto", cmap=LinearSegmentedColormap.from_list("harm", [LIGHT.surface, LIGHT.removed]))
+    axes.imshow(values, aspect="auto", cmap=LinearSegmentedColormap.from_list("harm", [LIGHT.surface, LIGHT.worst]))
     for row, cells in enumerate(changes(found)):
         for column, value in enumerate(cells):
             if value is not None:
