@@ -84,10 +84,14 @@ def trajectory_chart(summary: dict[str, Any], palette: Palette) -> go.Figure:
         line("final", [("final", final.macs, final.trained)], palette.after, mode="markers", marker=marker)
     reference = summary.get("reference")
     if reference:
+        # At the foot of its line: above the plot a narrow page has the legend, and points are rarely near zero.
+        font = {"color": palette.other, "size": 12}
+        beside = {"text": reference["name"], "font": font, "yref": "paper", "y": 0, "yanchor": "bottom"}
+        beside |= {"xanchor": "left", "xshift": 4}
         figure.add_vline(
             x=reference["macs"] / 1e9,
             line={"color": palette.other, "dash": "dash", "width": 1.5},
-            annotation=_above(reference["name"], palette.other),
+            annotation=beside,
         )
         published = reference["published"]
         if published and is_comparable(summary):
