@@ -98,7 +98,9 @@ def test_every_figure_is_that_of_the_summary(reported, opened):
         ["PyTorch, final", "3.25 MB", "-", "12.2 ms", "cpu"],
         ["onnx", "6.12 MB", "1.3e-05", "9.8 ms", "cpu"],
     ]
-    layers = page.locator("#layers tbody tr").evaluate_all("rows => rows.map(r => [...r.cells].map(c => c.innerText))")
+    layers = page.locator("#layers tbody tr").evaluate_all(
+        "rows => rows.map(r => [...r.cells].map(c => c.textContent))"
+    )
     assert [row[:4] for row in layers] == [
         [layer["name"], layer["stage"], str(layer["before"]), str(layer["after"])] for layer in summary["layers"]
     ]

@@ -84,10 +84,14 @@ def trajectory_chart(summary: dict[str, Any], palette: Palette) -> go.Figure:
         line("final", [("final", final.macs, final.trained)], palette.after, mode="markers", marker=marker)
     reference = summary.get("reference")
     if reference:
+        # At the foot of its line: above the plot a narrow page has the legend, and points are rarely near zero.
+        font = {"color": palette.other, "size": 12}
+        beside = {"text": reference["name"], "font": font, "yref": "paper", "y": 0, "yanchor": "bottom"}
+        beside |= {"xanchor": "left", "xshift": 4}
         figure.add_vline(
             x=reference["macs"] / 1e9,
             line={"color": palette.other, "dash": "dash", "width": 1.5},
-            annotation=_above(reference["name"], palette.other),
+            annotation=beside,
         )
         published = reference["published"]
         if published and is_comparable(summary):
@@ -157,7 +161,6 @@ def classes_chart(summary: dict[str, Any], palette: Palette) -> go.Figure:
         line={"color": palette.line, "width": 4},
         hoverinfo="skip",
         showlegend=False,
-        yaxis="y2",
     )
     for name, color in (("before", palette.before), ("after", palette.after)):
         figure.add_scatter(
@@ -169,6 +172,7 @@ def classes_chart(summary: dict[str, Any], palette: Palette) -> go.Figure:
             hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]:.3f} to %{customdata[2]:.3f}"
             " (%{customdata[3]:+.3f})<extra></extra>",
             marker={"color": color, "size": 11},
+            yaxis="y2",
         )
     ticks = {"tickmode": "array", "tickvals": rows, "range": [len(found) - 0.5, -0.5], "showgrid": False}
     right = {"side": "right", "overlaying": "y", "fixedrange": True, "automargin": True}
@@ -182,7 +186,7 @@ def classes_chart(summary: dict[str, Any], palette: Palette) -> go.Figure:
 
 
 def sensitivity_chart(found: dict[str, Any], palette: Palette) -> go.Figure:
-    """What cutting each group by so much costs, a row a group; darker is worse."""
+    """What cutting each group by so much costs, a row a group; the stronger the colour, the worse."""
     groups, columns = found["groups"], [f"{share:.0%}" for share in found["cuts"]]
     worst = max((value for row in harm(found) for value in row if value is not None), default=0.0)
     figure = _figure(palette, ROW * len(groups) + 70, hovermode="closest")
@@ -194,10 +198,11 @@ def sensitivity_chart(found: dict[str, Any], palette: Palette) -> go.Figure:
         zmax=max(worst, 1e-12),
         text=[["" if value is None else f"{value:+.3f}" for value in row] for row in changes(found)],
         texttemplate="%{text}",
+        textfont={"color": palette.text},
         customdata=[[_described(group, i) for i in range(len(columns))] for group in groups],
         hovertemplate=f"%{{customdata}}<br>{found['figure']} %{{text}}<extra></extra>",
         hoverongaps=False,
-        colorscale=[[0.0, palette.surface], [1.0, palette.removed]],
+        colorscale=[[0.0, palette.surface], [1.0, palette.worst]],
         showscale=False,
         xgap=2,
         ygap=2,
@@ -246,6 +251,8 @@ def _figure(palette: Palette, height: int, **layout: Any) -> go.Figure:
         "linecolor": palette.line,
         "zeroline": False,
         "ticks": "",
+        "ticklabelstandoff": 5,
+        "nticks": 7,
         "automargin": True,
         "fixedrange": True,  # a finger on a chart scrolls the page
         "title": {"standoff": 10, "font": {"color": palette.soft}},

@@ -78,6 +78,7 @@ def _run(summary: dict[str, Any], name: str) -> dict[str, Any]:
     return {
         "name": f"{name}: {summary['criterion']}",
         "short": name,
+        "model": Path(str(summary["model"])).name,
         "summary": summary,
         "figures": [figure_of(summary[stage], key) for stage in ("base", "final")],
         "points": [point for point in points if point["figure"] is not None],

@@ -14,6 +14,7 @@ class Palette:
         text, soft: of text, and of text that matters less.
         before, after: of the base, and of the slimmed model.
         removed: of what was taken away, and of what to beware of.
+        worst: the strongest of a heat map, on which text is still read.
         other: of a model for comparison.
         series: of runs that are compared with each other.
     """
@@ -26,6 +27,7 @@ class Palette:
     before: str
     after: str
     removed: str
+    worst: str
     other: str
     series: tuple[str, ...]
 
@@ -39,6 +41,7 @@ LIGHT = Palette(
     before="#a3aebb",
     after="#1f66d6",
     removed="#cf5a35",
+    worst="#ee9472",
     other="#8a6100",
     series=("#1f66d6", "#cf5a35", "#1a8a62", "#8250c8", "#8a6100", "#b8377f", "#0d7f91", "#586473"),
 )  # fmt: skip
@@ -51,6 +54,7 @@ DARK = Palette(
     before="#66727f",
     after="#5ea4ff",
     removed="#f08a62",
+    worst="#a44a27",
     other="#dcb04a",
     series=("#5ea4ff", "#f08a62", "#4cc79a", "#b992f5", "#dcb04a", "#ef82b9", "#55c3d4", "#9ba8b7"),
 )  # fmt: skip

@@ -117,7 +117,8 @@ def scores_plot(summary: dict[str, Any]) -> Figure:
         axes.bar(low, scores["removed"], widths, align="edge", color=LIGHT.removed, label="removed")
         axes.bar(low, scores["kept"], widths, scores["removed"], align="edge", color=LIGHT.after, label="kept")
         axes.axvline(cut(scores), color=LIGHT.text, ls="--", lw=1, label="cut")
-        axes.set(ylabel="units", title=f"round {number}: {scores['title']}")
+        axes.set(ylabel="units")
+        axes.set_title(f"round {number}: {scores['title']}", loc="right", fontsize=9, color=LIGHT.soft)
         _legend(axes)
     axes.set_xlabel("log10 of the score per saved cost")
     return figure
@@ -139,12 +140,12 @@ def classes_plot(summary: dict[str, Any]) -> Figure:
 
 
 def sensitivity_plot(found: dict[str, Any]) -> Figure:
-    """What cutting each group by so much costs; darker is worse."""
+    """What cutting each group by so much costs; the stronger the colour, the worse."""
     groups = found["groups"]
     values = [[float("nan") if value is None else max(value, 0.0) for value in row] for row in harm(found)]
     figure, axes = _figure(2.5 + 1.2 * len(found["cuts"]), 0.24 * len(groups) + 1.2)
     axes.grid(False)
-    axes.imshow(values, aspect="auto", cmap=LinearSegmentedColormap.from_list("harm", [LIGHT.surface, LIGHT.removed]))
+    axes.imshow(values, aspect="auto", cmap=LinearSegmentedColormap.from_list("harm", [LIGHT.surface, LIGHT.worst]))
     for row, cells in enumerate(changes(found)):
         for column, value in enumerate(cells):
             if value is not None:
@@ -178,4 +179,5 @@ def _style(axes: Axes) -> None:
 
 
 def _legend(axes: Axes) -> None:
-    axes.legend(frameon=False, fontsize=9)
+    """Above the axes, where it covers nothing."""
+    axes.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, ncols=4)

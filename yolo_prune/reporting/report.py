@@ -56,6 +56,8 @@ def write_report(directory: Path) -> Path:
         "report.html",
         partial(report_charts, summary),
         summary=summary,
+        name=Path(str(summary["model"])).name,
+        data=Path(str(summary.get("data"))).name,
         cards=_cards(summary, directory),
         tuned=was_trained(summary),
         instead=_instead(summary),

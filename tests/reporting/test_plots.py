@@ -1,0 +1,30 @@
+import matplotlib
+from matplotlib import pyplot
+from PIL import Image
+
+from tests.reporting.summaries import full, made_up
+from yolo_prune.reporting.plots import write_plots
+
+
+def test_each_chart_is_an_image_and_the_callers_plots_are_left_alone(tmp_path):
+    settings, figures = dict(matplotlib.rcParams), pyplot.get_fignums()
+    paths = write_plots(full(tmp_path), tmp_path / "plots")
+    assert [path.stem for path in paths] == ["trajectory", "layers", "scores", "classes", "sensitivity"]
+    for path in paths:
+        with Image.open(path) as image:
+            assert image.format == "PNG"
+            assert len(image.convert("RGB").getcolors(1 << 24)) > 10  # something is drawn
+    assert (dict(matplotlib.rcParams), pyplot.get_fignums()) == (settings, figures)
+    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == sorted(path.name for path in paths)
+
+
+def test_charts_of_eighty_classes_grow_with_them(tmp_path):
+    heights = []
+    for count in (5, 80):
+        summary = made_up()
+        for name in ("base", "final"):
+            summary[name]["per_class"] = {f"class {i}": 0.5 for i in range(count)}
+        write_plots(summary, tmp_path / str(count))
+        with Image.open(tmp_path / str(count) / "classes.png") as image:
+            heights.append(image.height)
+    assert heights[1] > 5 * heights[0]
