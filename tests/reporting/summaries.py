@@ -25,6 +25,7 @@ def made_up(task: str = "detect", **changes: Any) -> dict[str, Any]:
         model="model<1>.pt", task=task, metric=METRICS[task], data="d.yaml", criterion="l1", imgsz=320,
         device="cpu", target={"macs": "54%"}, options={}, seconds={}, notes=["the mAP is no evidence"],
         base=_stage(2_000_000_000, 3_000_000, {key: 0.402}, latency_ms=20.0), rounds=rounds, final=rounds[-1],
+        seed=0, command="", reference=None,
     )  # fmt: skip
     return {**json.loads(json.dumps(summary.to_dict())), **changes}
 

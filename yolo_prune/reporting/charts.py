@@ -144,7 +144,7 @@ def scores_chart(scores: dict[str, Any], palette: Palette) -> go.Figure:
         )
     line = {"color": palette.text, "dash": "dash", "width": 1.5}
     figure.add_vline(x=cut(scores), line=line, annotation=_above("cut", palette.text))
-    figure.update_xaxes(title="log₁₀ of the score per saved cost")
+    figure.update_xaxes(title=_plain(scores["title"]))
     figure.update_yaxes(title="units")
     return figure
 

@@ -118,9 +118,9 @@ def scores_plot(summary: dict[str, Any]) -> Figure:
         axes.bar(low, scores["kept"], widths, scores["removed"], align="edge", color=LIGHT.after, label="kept")
         axes.axvline(cut(scores), color=LIGHT.text, ls="--", lw=1, label="cut")
         axes.set(ylabel="units")
-        axes.set_title(f"round {number}: {scores['title']}", loc="right", fontsize=9, color=LIGHT.soft)
+        axes.set_title(f"round {number}", loc="right", fontsize=9, color=LIGHT.soft)
+        axes.set_xlabel(scores["title"])
         _legend(axes)
-    axes.set_xlabel("log10 of the score per saved cost")
     return figure
 
 
