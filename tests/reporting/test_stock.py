@@ -7,6 +7,7 @@ from yolo_prune.structure import CostModel
 from yolo_prune.structure.history import record
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("yaml", "name"),
     [("yolov10s.yaml", "yolov10n"), ("yolo11s-pose.yaml", "yolo11n-pose")],
@@ -17,6 +18,7 @@ def test_the_next_smaller_model_is_counted_as_its_own_yaml_is(yaml, name):
     assert (found["name"], found["macs"], found["params"]) == (name, *cost)
 
 
+@pytest.mark.slow
 def test_it_has_the_models_own_classes_and_takes_no_random_numbers(models):
     small = models("yolov8n.yaml")
     model = type(small)("yolov8s.yaml", nc=3, verbose=False)
@@ -26,6 +28,7 @@ def test_it_has_the_models_own_classes_and_takes_no_random_numbers(models):
     assert found["params"] == sum(p.numel() for p in type(small)("yolov8n.yaml", nc=3, verbose=False).parameters())
 
 
+@pytest.mark.slow
 def test_what_was_published_is_named_with_its_source(models):
     published = next_smaller(models("yolov8s.yaml"), 64)["published"]
     assert published == {"title": "mAP50-95", "value": 0.373, "data": "COCO val2017", "imgsz": 640,
