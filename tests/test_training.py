@@ -8,7 +8,7 @@ import pytest
 from ultralytics.utils.dist import generate_ddp_file
 
 from tests.structure.plans import input_widths, random_removal
-from yolo_prune import YOLO
+from yolo_prune import YOLO, RequestError
 from yolo_prune.demo.scenes import CLASSES, write_scenes
 from yolo_prune.structure import PruningPlan, find_groups
 from yolo_prune.structure.blocks import weight_layers
@@ -150,6 +150,23 @@ def test_no_training_from_scratch_gives_the_full_model_back(models, tmp_path):
     data = write_scenes(tmp_path / "data", train=4, val=4, size=64)
     with pytest.raises(KeyError, match="slimmed by yolo-prune"):
         YOLO("yolov8n.yaml").around(slim).train(data=data, pretrained=False, project=str(tmp_path), epochs=1, imgsz=64)
+
+
+@pytest.mark.slow
+def test_quantisation_aware_training_keeps_the_structure(models, tmp_path):
+    pytest.importorskip("modelopt", reason="Ultralytics needs nvidia-modelopt for quantize=8")
+    model = models("yolov8n.yaml")
+    groups = find_groups(model)
+    slim = PruningPlan.full(model).without(groups, random_removal(groups, seed=2, most=0.5)).apply(model)
+    YOLO("yolov8n.yaml").around(slim).save(tmp_path / "pruned.pt")
+    data = write_scenes(tmp_path / "data", train=8, val=5, size=64)
+    YOLO(tmp_path / "pruned.pt").train(data=data, quantize=8, epochs=1, imgsz=64, batch=4, workers=0, plots=False,
+                                       project=str(tmp_path), name="run")  # fmt: skip
+    trained = YOLO(tmp_path / "run" / "weights" / "last.pt").model
+    assert input_widths(trained) == input_widths(slim)
+    assert any("quantizer" in name for name, _ in trained.named_modules())
+    with pytest.raises(RequestError, match="quantize comes after slimming"):
+        YOLO("yolov8n.yaml").prune(quantize=8)
 
 
 @pytest.mark.slow

@@ -217,6 +217,9 @@ class PruneConfig:
             raise RequestError("regularize needs training, and epochs is 0")
         if self.regularization is not None and len(str(self.train_args.get("device") or "").split(",")) > 1:
             raise RequestError("regularize works on one device; Ultralytics trains on several in processes of its own")
+        if self.train_args.get("quantize"):
+            raise RequestError("quantize comes after slimming, since quantised layers cannot be slimmed: train the "
+                               'result with it, YOLO("pruned.pt").train(quantize=8, ...) of yolo_prune')  # fmt: skip
         if self.distill and self.epochs == 0:
             raise RequestError("distill needs training, and epochs is 0")
         if self.distill and self.train_args.get("distill_model"):
