@@ -129,7 +129,7 @@ def slimmed_by(options: dict[str, Any], bench: Bench, calibration: Calibration, 
             bench.yolo.around(copy.deepcopy(slim)), bench.dataset, calibration.all_scored, bench.imgsz, None
         )
 
-    _, slim, _ = Slimmer(model, config, bench.imgsz).slim(
+    _, slim, *_ = Slimmer(model, config, bench.imgsz).slim(
         model,
         1.0,
         config.steps or 4,

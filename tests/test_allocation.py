@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yolo_prune import criteria
-from yolo_prune.allocation import Curve, marginal, marginals, ranked
+from yolo_prune.allocation import Curve, curves, marginal, marginals, ranked
 from yolo_prune.select import Limits, find_ties, select
 from yolo_prune.structure import CostModel, PruningPlan, find_groups
 
@@ -16,7 +16,7 @@ def case(models):
 
 
 @st.composite
-def curves(draw, slopes):
+def drawn_curves(draw, slopes):
     lengths = draw(st.lists(st.integers(1, 20), min_size=1, max_size=5))
     rises = draw(st.lists(slopes, min_size=len(lengths), max_size=len(lengths)))
     gone, losses = [0], [draw(st.floats(0, 10))]
@@ -27,7 +27,7 @@ def curves(draw, slopes):
 
 
 @settings(max_examples=50, deadline=None)
-@given(curves(st.floats(-1, 1)))
+@given(drawn_curves(st.floats(-1, 1)))
 def test_each_unit_adds_more_than_the_one_before(drawn):
     curve, size = drawn
     added = marginal(curve, size)
@@ -37,7 +37,7 @@ def test_each_unit_adds_more_than_the_one_before(drawn):
 
 
 @settings(max_examples=50, deadline=None)
-@given(curves(st.floats(0, 1)))
+@given(drawn_curves(st.floats(0, 1)))
 def test_units_add_up_to_no_more_than_the_curve(drawn):
     curve, size = drawn
     sums = marginal(curve, size).cumsum(0)
@@ -61,6 +61,10 @@ def test_what_is_left_keeps_its_order_and_takes_the_later_values():
     assert ranked(added, scores)["a"].tolist() == [0.5, 0.3, 0.4]
 
 
+def _marginals(ties, loss):
+    return marginals(ties, curves(ties, loss))
+
+
 def _losing(weights):
     """A loss that grows with the square of the share of each group that is gone."""
     return lambda removed: 1.0 + sum(weights[name] * len(units) ** 2 for name, units in removed.items())
@@ -79,7 +83,7 @@ def test_any_loss_leads_to_the_target_within_the_limits(case, share, seed, ratio
     scores = criteria.score(model, None, "random", seed, groups=groups)
     generator = torch.Generator().manual_seed(seed)
     loss = _losing({group.name: float(torch.rand((), generator=generator)) for group in groups})
-    added = marginals(find_ties(groups, scores, {}, limits), loss)
+    added = _marginals(find_ties(groups, scores, {}, limits), loss)
     target = {"macs": share * costs.full.macs}
     removed = select(groups, ranked(added, scores), costs, target, limits=limits)
     plan = PruningPlan.full(model).without(groups, removed)
@@ -97,7 +101,7 @@ def test_layers_that_the_loss_does_not_miss_go_first(case):
     missed = {group.name: float(i % 2) for i, group in enumerate(groups)}
     scores = criteria.score(model, None, "random", groups=groups)
     tied = {group.tie: max(missed[g.name] for g in groups if g.tie == group.tie) for group in groups}
-    added = marginals(find_ties(groups, scores, {}, Limits()), _losing(missed))
+    added = _marginals(find_ties(groups, scores, {}, Limits()), _losing(missed))
     removed = select(groups, ranked(added, scores), costs, {"macs": 0.9 * costs.full.macs})
     assert removed
     assert not any(tied[group.tie] for group in groups if group.name in removed)
@@ -110,7 +114,7 @@ def test_layers_lose_what_is_best_for_losses_that_add_up(case):
     scores = criteria.score(model, None, "random", groups=groups)
     weights = {free[0]: 1.0, free[1]: 2.0}
     loss = _losing({**dict.fromkeys((g.name for g in groups), 0.0), **weights})
-    added = marginals(find_ties(groups, scores, {}, limits), loss)
+    added = _marginals(find_ties(groups, scores, {}, limits), loss)
     removed = select(groups, ranked(added, scores), costs, {"macs": 0.99 * costs.full.macs}, limits=limits)
     unit = {name: costs.full.macs - costs.total(PruningPlan.full(model).without(groups, {name: [0]}).widths).macs
             for name in free}  # fmt: skip

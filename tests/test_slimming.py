@@ -22,7 +22,7 @@ def images():
 
 def test_both_targets_are_met_and_the_plan_makes_the_model(models):
     model = models("yolov8n.yaml")
-    plan, slim, _ = _slimmer(model, target_macs="54%", target_params="45%").slim(model, 1.0, 2, lambda _: None)
+    plan, slim, *_ = _slimmer(model, target_macs="54%", target_params="45%").slim(model, 1.0, 2, lambda _: None)
     full, cost = CostModel.of(model, IMGSZ).full, CostModel.of(slim, IMGSZ).full
     assert cost.macs <= 0.54 * full.macs
     assert cost.params <= 0.45 * full.params
@@ -42,7 +42,7 @@ def test_steps_score_what_the_step_before_left(models, images, steps):
         return images
 
     slimmer = _slimmer(model, criterion="expressiveness", target_macs="40%")
-    _, slim, _ = slimmer.slim(model, 1.0, steps, seen, Reconstruction(model, images))
+    _, slim, *_ = slimmer.slim(model, 1.0, steps, seen, Reconstruction(model, images))
     full = slimmer.base.macs
     assert [round(w / full, 1) for w in widths] == [round(0.4 ** (i / steps), 1) for i in range(steps)]
     assert CostModel.of(slim, IMGSZ).full.macs <= 0.4 * full
@@ -51,7 +51,7 @@ def test_steps_score_what_the_step_before_left(models, images, steps):
 def test_every_step_starts_from_the_weights_of_the_original(models, images):
     model = models("yolov8n.yaml")
     reconstruction = Reconstruction(model, images)
-    plan, slim, _ = _slimmer(model).slim(model, 1.0, 3, lambda _: None, reconstruction)
+    plan, slim, *_ = _slimmer(model).slim(model, 1.0, 3, lambda _: None, reconstruction)
     again = reconstruction.apply(plan).state_dict()
     assert all(torch.equal(value, again[name]) for name, value in slim.state_dict().items())
 
@@ -59,9 +59,9 @@ def test_every_step_starts_from_the_weights_of_the_original(models, images):
 def test_half_of_the_way_is_a_geometric_step(models):
     model = models("yolov8n.yaml")
     slimmer = _slimmer(model, target_macs="49%")
-    half, slim, _ = slimmer.slim(model, 0.5, 1, lambda _: None)
+    half, slim, *_ = slimmer.slim(model, 0.5, 1, lambda _: None)
     assert 0.69 <= half.cost["final"]["macs"] / slimmer.base.macs <= 0.70
-    rest, _, _ = slimmer.slim(slim, 1.0, 1, lambda _: None)
+    rest, *_ = slimmer.slim(slim, 1.0, 1, lambda _: None)
     assert 0.48 <= half.then(rest).cost["final"]["macs"] / slimmer.base.macs <= 0.49
     half.then(rest).check(model)
     assert half.then(rest).layers.keys() == PruningPlan.full(model).layers.keys()

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from sklearn.isotonic import isotonic_regression
 from ultralytics.utils import TQDM
 
-from yolo_prune.select import Tie
+from yolo_prune.select import Tie, narrowed
+from yolo_prune.structure import CostModel
 
 SHARES = (0.25, 0.5, 0.75)
 TINY = 1e-12  # of a loss, by which each unit counts more than the one before, so that their order is never lost
@@ -83,17 +85,49 @@ def lowest(tie: Tie, count: int) -> Removed:
     return {group.name: sorted(order[:count]) for group, order in zip(tie.groups, tie.order, strict=True)}
 
 
-def marginals(ties: Sequence[Tie], loss: Callable[[Removed], float]) -> dict[str, torch.Tensor]:
-    """By group, what each of its units adds to the loss, in the order in which they go, measured one tie at a time."""
+def curves(ties: Sequence[Tie], loss: Callable[[Removed], float]) -> list[Curve]:
+    """The curve of each tie, as far as its limits allow."""
     asked = [(tie, _counts(tie)) for tie in ties]
     base = loss({})
     losses = measured(asked, loss, "what cutting each layer alone costs")
+    return [Curve((0, *counts), (base, *values)) for (_, counts), values in zip(asked, losses, strict=True)]
+
+
+def marginals(ties: Sequence[Tie], curves: Sequence[Curve]) -> dict[str, torch.Tensor]:
+    """By group, what each of its units adds to the loss, in the order in which they go."""
     result = {}
-    for (tie, counts), values in zip(asked, losses, strict=True):
+    for tie, curve in zip(ties, curves, strict=True):
         # A step of a tie takes a unit of each of its groups.
-        added = marginal(Curve((0, *counts), (base, *values)), tie.size) / len(tie.groups)
+        added = marginal(curve, tie.size) / len(tie.groups)
         result.update({group.name: added for group in tie.groups})
     return result
+
+
+def described(tie: Tie, cuts: Sequence[float], values: Mapping[int, float], costs: CostModel) -> dict[str, Any]:
+    """What cutting one tie does, in plain data.
+
+    Args:
+        tie: of a whole model.
+        cuts: shares of its units.
+        values: of the model without so many of them.
+        costs: of the model.
+
+    Returns:
+        "name", "layers" (that make the channels), "size" (units), and per cut "macs_saved" and "values": None where
+        there is no value.
+    """
+    widths = {name: layer.full for name, layer in costs.layers.items()}
+    counts = [round(cut * tie.size) for cut in cuts]
+    saved = [
+        costs.full.macs - costs.total({**widths, **narrowed(tie, widths, to=tie.size - count)}).macs for count in counts
+    ]
+    return {
+        "name": tie.groups[0].name,
+        "layers": list(dict.fromkeys(member.layer for group in tie.groups for member in group.producers)),
+        "size": tie.size,
+        "macs_saved": [macs if count in values else None for macs, count in zip(saved, counts, strict=True)],
+        "values": [values.get(count) for count in counts],
+    }
 
 
 def _counts(tie: Tie) -> list[int]:

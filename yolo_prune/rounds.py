@@ -26,6 +26,7 @@ from yolo_prune.reporting.examples import example_paths, write_examples
 from yolo_prune.reporting.report import write_report
 from yolo_prune.reporting.stock import next_smaller
 from yolo_prune.reporting.summary import Stage, Summary, versions
+from yolo_prune.slimming import Slimmed
 from yolo_prune.structure import Cost, PruningPlan
 from yolo_prune.structure.blocks import stage_of
 from yolo_prune.structure.cost import NOUNS
@@ -94,11 +95,16 @@ class _Run:
     def plan_only(self) -> PruneResult:
         """A dry run: the plan and its cost."""
         job, summary = self.job, self.summary
-        plan, _, found, scores = job.slim(job.base.model, 1.0, job.rounds * job.steps, job.untrained)
+        slimmed = job.slim(job.base.model, 1.0, job.rounds * job.steps, job.untrained)
+        plan, known = slimmed.plan, _known(slimmed)
         plan.save(self.directory / "plan.json")
-        summary.layers, summary.scores = self._layers(plan), [scores]
+        summary.layers, summary.scores, summary.sensitivity = (
+            self._layers(plan),
+            [known["scores"]],
+            known["sensitivity"],
+        )
         summary.base = Stage.of(job.slimmer.base)
-        summary.final = replace(Stage.of(Cost(**plan.cost["final"])), search=found and found.to_dict())
+        summary.final = replace(Stage.of(Cost(**plan.cost["final"])), search=known["search"])
         self._write()
         return PruneResult(job.base, plan, summary.to_dict(), self.directory)
 
@@ -145,7 +151,9 @@ class _Run:
             if number > len(summary.rounds):
                 yolo, plan, stage = self._round(yolo, plan, number, directory)
                 summary.rounds.append(stage)
-                summary.scores.append(read_json(directory / "round.json")["scores"])
+                known = read_json(directory / "round.json")
+                summary.scores.append(known["scores"])
+                summary.sensitivity = summary.sensitivity or known["sensitivity"]  # the base's
                 self._note(number, stage)
                 self._write()
             else:
@@ -278,8 +286,8 @@ class _Run:
         job, config = self.job, self.config
         title = f"round {number}/{job.rounds}"
         untrained = job.untrained and number == 1
-        step, slim, found, scores = job.slim(yolo.model, number / job.rounds, job.steps, untrained)
-        plan = plan.then(step)
+        slimmed = job.slim(yolo.model, number / job.rounds, job.steps, untrained)
+        slim, plan = slimmed.model, plan.then(slimmed.plan)
         record(slim, [*history(job.base.model), self._step(plan)])
         changed = False
         if job.calibration is not None and not untrained and not job.reconstructs:
@@ -289,7 +297,7 @@ class _Run:
         plan.save(directory / "plan.json")
         before = self._accuracy(yolo, f"{title}, before training") if job.epochs else None
         known = {"before": before and asdict(before), "batch_norms_reestimated": changed}
-        write_json(notes, {**known, "search": found and found.to_dict(), "scores": scores})
+        write_json(notes, known | _known(slimmed))
         if not job.epochs:
             checkpoint = directory / "weights" / "last.pt"
             checkpoint.parent.mkdir()
@@ -371,6 +379,12 @@ class _Run:
             "versions": versions(),
             "plan": plan.to_dict(),
         }
+
+
+def _known(slimmed: Slimmed) -> dict[str, Any]:
+    """What there is to say of a slimming, in plain data."""
+    found = slimmed.found and slimmed.found.to_dict()
+    return {"search": found, "scores": slimmed.scores, "sensitivity": slimmed.sensitivity}
 
 
 def _directory(job: Job) -> Path:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ultralytics
 
-from yolo_prune.allocation import SHARES, Removed, measured
+from yolo_prune.allocation import SHARES, Removed, described, measured
 from yolo_prune.config import PruneConfig
 from yolo_prune.errors import RequestError
 from yolo_prune.evaluation import metric_on
@@ -16,7 +16,7 @@ from yolo_prune.job import Job
 from yolo_prune.loss import mean_loss
 from yolo_prune.model import YOLO, load
 from yolo_prune.reporting.summary import versions
-from yolo_prune.select import MIN_CHANNELS, Limits, Tie, find_ties, narrowed
+from yolo_prune.select import MIN_CHANNELS, Limits, find_ties
 from yolo_prune.structure import CostModel, PruningPlan, find_groups
 
 FIGURES = ("loss", "mAP")
@@ -74,10 +74,9 @@ def sensitivity(
             return mean_loss(slim, images)
         return metric_on(job.base.around(slim), job.dataset, images, job.imgsz, train_args.get("device"))
 
-    counts = [[round(cut * tie.size) for cut in cuts] for tie in ties]
+    counts = [{round(cut * tie.size) for cut in cuts} for tie in ties]
     allowed = [
-        sorted({n for n in of_tie if 0 < n <= tie.size - MIN_CHANNELS})
-        for tie, of_tie in zip(ties, counts, strict=True)
+        sorted(n for n in of_tie if 0 < n <= tie.size - MIN_CHANNELS) for tie, of_tie in zip(ties, counts, strict=True)
     ]
     base = value({})
     title = figure if figure == "loss" else job.metric.title
@@ -93,8 +92,8 @@ def sensitivity(
         "base": base,
         "macs": costs.full.macs,
         "groups": [
-            _told(tie, of_tie, dict(zip(possible, found, strict=True)) | {0: base}, costs)
-            for tie, of_tie, possible, found in zip(ties, counts, allowed, values, strict=True)
+            described(tie, cuts, dict(zip(possible, found, strict=True)) | {0: base}, costs)
+            for tie, possible, found in zip(ties, allowed, values, strict=True)
         ],
         "versions": versions(),
     }
@@ -106,18 +105,3 @@ def _checked(cuts: Sequence[float]) -> list[float]:
     if not shares or not numbers or sorted({*shares}) != shares:
         raise RequestError(f"cuts is {cuts!r}; give ascending shares between 0 and 1, as (0.25, 0.5, 0.75)")
     return shares
-
-
-def _told(tie: Tie, counts: Sequence[int], values: Mapping[int, float], costs: CostModel) -> dict[str, Any]:
-    """What the result says of one tie."""
-    widths = {name: layer.full for name, layer in costs.layers.items()}
-    saved = [
-        costs.full.macs - costs.total({**widths, **narrowed(tie, widths, to=tie.size - count)}).macs for count in counts
-    ]
-    return {
-        "name": tie.groups[0].name,
-        "layers": list(dict.fromkeys(member.layer for group in tie.groups for member in group.producers)),
-        "size": tie.size,
-        "macs_saved": [macs if count in values else None for macs, count in zip(saved, counts, strict=True)],
-        "values": [values.get(count) for count in counts],
-    }

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from yolo_prune import criteria
-from yolo_prune.allocation import marginals, ranked
+from yolo_prune.allocation import SHARES, curves, described, marginals, ranked
 from yolo_prune.calibration import images_of
 from yolo_prune.config import PruneConfig
 from yolo_prune.distribution import distribution
@@ -33,12 +33,21 @@ Batches = Iterable[torch.Tensor | dict[str, Any]]
 
 
 class Slimmed(NamedTuple):
-    """A plan, the model slimmed by it, what a search for it found, and how the last scores were distributed."""
+    """A plan, and what came with it.
+
+    Attributes:
+        model: slimmed by the plan.
+        found: by a search for the plan.
+        scores: how the last ones were distributed, see `distribution`.
+        sensitivity: of the model that was slimmed, where it was measured: "figure", "base", "cuts" and "groups" as
+            `sensitivity` gives them.
+    """
 
     plan: PruningPlan
     model: nn.Module
     found: Found | None
     scores: dict[str, Any] | None
+    sensitivity: dict[str, Any] | None
 
 
 class Slimmer:
@@ -110,6 +119,7 @@ class Slimmer:
             groups = now = find_groups(model)
         order = _Order(groups)
         added: dict[str, torch.Tensor] = {}
+        sensitivity = None
         for step in range(1, steps + 1):
             with self._timed("scoring"):
                 scores = self.scores(slim, now, images, untrained)
@@ -117,7 +127,14 @@ class Slimmer:
                 # Once for all steps: it takes far longer than to score.
                 with self._timed("sensitivity"):
                     ties = find_ties(groups, scores, self._sizes, self._limits)
-                    added = marginals(ties, lambda removed: loss(without(removed)))
+                    found_curves = curves(ties, lambda removed: loss(without(removed)))
+                    added = marginals(ties, found_curves)
+                    told = [
+                        described(tie, SHARES, dict(zip(curve.gone, curve.losses, strict=True)), costs)
+                        for tie, curve in zip(ties, found_curves, strict=True)
+                    ]
+                    base = found_curves[0].losses[0]
+                    sensitivity = {"figure": "loss", "base": base, "cuts": [*SHARES], "groups": told}
             with self._timed("selection"):
                 comparable = ranked(added, scores) if added else scores
                 removed = self._select(now, comparable, left, _on_the_way(start, goal, step / steps))
@@ -150,7 +167,7 @@ class Slimmer:
                 slim = applied(plan)
             left = CostModel.of(slim, self.imgsz)
         cost = {"base": self.base.to_dict(), "final": left.full.to_dict()}
-        return Slimmed(replace(plan, target=self.config.asked_target, cost=cost), slim, found, shown)
+        return Slimmed(replace(plan, target=self.config.asked_target, cost=cost), slim, found, shown, sensitivity)
 
     def share(self, kind: str) -> float:
         """The share of the original's cost that the target leaves."""

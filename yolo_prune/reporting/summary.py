@@ -77,6 +77,7 @@ class Summary:
     exports: list[Exported] = field(default_factory=list)
     layers: list[dict[str, Any]] = field(default_factory=list)  # "name", "stage", channels "before" and "after"
     scores: list[dict[str, Any] | None] = field(default_factory=list)  # of each round, see `distribution`
+    sensitivity: dict[str, Any] | None = None  # of the base, where the allocation goes by it
     examples: list[dict[str, str]] = field(default_factory=list)  # drawings of val images, see `write_examples`
 
     def take_up(self, earlier: dict[str, Any]) -> None:
@@ -85,6 +86,7 @@ class Summary:
         self.base, self.prepared = stages["base"], stages["prepared"]
         self.rounds = [Stage(**stage) for stage in earlier["rounds"]]
         self.seconds, self.notes, self.scores = earlier["seconds"], earlier["notes"], earlier["scores"]
+        self.sensitivity = earlier["sensitivity"]
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "versions": versions()}
