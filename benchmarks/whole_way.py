@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.data import prepare, weights
 from benchmarks.environment import describe
-from yolo_prune.reporting.table import COLUMNS, rows
+from yolo_prune.reporting.table import columns, rows
 
 CASES = {
     "coco-mini": ("yolov8n", ("--target-macs", "54%", "--rounds", "2", "--epochs", "3", "imgsz=320", "batch=16")),
@@ -45,7 +45,7 @@ def main() -> None:
                 sys.exit(f"{' '.join(command)} ended with status {done.returncode}")
             summary = json.loads(done.stdout)
             print(f"\n{case}, {checkpoint}.pt, {' '.join([*defaults, *options])}: {wall:.0f} s\n")
-            header = [column.replace("\n", " ") for column in COLUMNS]
+            header = [column.replace("\n", " ") for column in columns(summary)]
             print("| " + " | ".join(header) + " |\n|" + "---|" * len(header))
             for row in rows(summary):
                 print("| " + " | ".join(row) + " |")
