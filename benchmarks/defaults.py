@@ -45,6 +45,7 @@ TUNING: dict[str, dict[str, Any]] = {
     "lr0 0.001": {"lr0": 1e-3},
     "lr0 0.0005": {"lr0": 5e-4},
     "lr0 0.0002": {"lr0": 2e-4},
+    "lr0 0.0001": {"lr0": 1e-4},
     "lr0 0.0005, mosaic to half of the epochs": {"lr0": 5e-4, "mosaic": 1.0},
     "lr0 0.0005, distilled": {"lr0": 5e-4, "distill": True},
 }

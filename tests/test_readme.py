@@ -1,6 +1,7 @@
 """What the README says, done: every command and every example, with small sizes."""
 
 import itertools
+import json
 import os
 import re
 import shlex
@@ -95,6 +96,9 @@ def test_without_arguments_the_embedded_example_is_slimmed(tmp_path):
     command = [sys.executable, "-m", "yolo_prune.cli", *small]
     environment["PYTHONPATH"] = str(ROOT)
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["base"]["map50_95"] > 0.6
+    assert not any("no evidence" in note for note in summary["notes"])  # its val images are no training images
     produced = {path.name for path in (tmp_path / "out").iterdir()}
     assert produced >= {"summary.json", "plan.json", "report.html", "weights", "plots", "examples", "round1"}
     assert (tmp_path / "datasets" / "yolo-prune-scenes" / "scenes.yaml").exists()
