@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from yolo_prune import criteria
 from yolo_prune.distribution import BINS, distribution
-from yolo_prune.select import select
+from yolo_prune.select import Limits, select
 from yolo_prune.structure import CostModel, find_groups
 
 
@@ -25,10 +25,11 @@ def test_every_unit_is_counted_once(models, seed, exponent, low):
     groups, removed, found = _found(
         models, lambda group: low * exponent + torch.rand(group.size, generator=generator), exponent
     )
-    assert len(found["edges"]) - 1 == len(found["kept"]) == len(found["removed"]) == BINS
+    assert len(found["edges"]) - 1 == len(found["kept"]) == len(found["removed"]) == len(found["held"]) == BINS
     assert found["edges"] == sorted(found["edges"])
     assert sum(found["removed"]) == sum(map(len, removed.values()))
-    assert sum(found["kept"]) == sum(group.size for group in groups) - sum(found["removed"])
+    left = sum(group.size for group in groups) - sum(found["removed"])
+    assert sum(found["kept"]) + sum(found["held"]) == left
 
 
 def test_what_went_lies_below_what_stayed(models):
@@ -52,5 +53,18 @@ def test_it_takes_what_criteria_give(models):
     groups = find_groups(model)
     scores = criteria.score(model, None, "l2", groups=groups)
     found = distribution(groups, scores, {}, CostModel.of(model, 64), ["macs", "params"])
-    assert sum(found["kept"]) == sum(group.size for group in groups)
+    assert sum(found["kept"]) + sum(found["held"]) == sum(group.size for group in groups)
     assert found["title"].endswith("log10")
+
+
+def test_what_may_not_go_is_told_apart(models):
+    model = models("yolov8n.yaml")
+    groups, costs = find_groups(model), CostModel.of(model, 64)
+    scores = {group.name: torch.ones(group.size) for group in groups}
+    protected = groups[3]
+    limits = Limits(protected=frozenset({protected.producers[0].layer}))
+    scores[protected.name] *= 1e-3
+    removed = select(groups, scores, costs, {"macs": 0.9 * costs.full.macs}, limits=limits)
+    found = distribution(groups, scores, removed, costs, ["macs"], limits=limits)
+    assert sum(found["held"]) >= protected.size
+    assert sum(found["removed"]) == sum(map(len, removed.values()))

@@ -24,7 +24,7 @@ from yolo_prune.recalibration import recalibrated
 from yolo_prune.regularization import Regularizer
 from yolo_prune.reporting.examples import example_paths, write_examples
 from yolo_prune.reporting.report import write_report
-from yolo_prune.reporting.stock import next_smaller
+from yolo_prune.reporting.stock import next_smaller, stock_name
 from yolo_prune.reporting.summary import Stage, Summary, versions
 from yolo_prune.slimming import Slimmed
 from yolo_prune.structure import Cost, PruningPlan
@@ -353,6 +353,7 @@ class _Run:
             options=self.config.to_dict() | resolved,
             seed=self.config.seed,
             command=self.config.command(self.job.source or str(self.job.base.model_name)),
+            stock=stock_name(self.job.base.model),
             reference=next_smaller(self.job.base.model, self.job.imgsz),
             seconds={},
             notes=job.notes(),

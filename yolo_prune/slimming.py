@@ -138,7 +138,10 @@ class Slimmer:
             with self._timed("selection"):
                 comparable = ranked(added, scores) if added else scores
                 removed = self._select(now, comparable, left, _on_the_way(start, goal, step / steps))
-                shown = distribution(now, comparable, removed, left, self.target, self.config.cost_exponent)
+                shown = distribution(
+                    now, comparable, removed, left, self.target, self.config.cost_exponent,
+                    original=self._sizes, limits=self._limits,
+                )  # fmt: skip
             order.add(scores, removed)
             plan = plan.then(PruningPlan.full(slim).without(now, removed))
             with self._timed("slimming"):

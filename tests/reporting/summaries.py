@@ -25,7 +25,7 @@ def made_up(task: str = "detect", **changes: Any) -> dict[str, Any]:
         model="model<1>.pt", task=task, metric=METRICS[task], data="d.yaml", criterion="l1", imgsz=320,
         device="cpu", target={"macs": "54%"}, options={}, seconds={}, notes=["the mAP is no evidence"],
         base=_stage(2_000_000_000, 3_000_000, {key: 0.402}, latency_ms=20.0), rounds=rounds, final=rounds[-1],
-        seed=0, command="", reference=None,
+        seed=0, command="", stock=None, reference=None,
     )  # fmt: skip
     return {**json.loads(json.dumps(summary.to_dict())), **changes}
 
@@ -47,7 +47,13 @@ def full(directory: Path) -> dict[str, Any]:
             for i, stage in enumerate(["backbone"] * 5 + ["neck"] * 4 + ["head"] * 3)
         ],
         scores=[
-            {"edges": [-4.0, -3.0, -2.0, -1.0, 0.0], "removed": [9, 4, 1, 0], "kept": [0, 2, 8, 5], "title": "l1"},
+            {
+                "edges": [-4.0, -3.0, -2.0, -1.0, 0.0],
+                "removed": [9, 4, 1, 0],
+                "kept": [0, 2, 8, 5],
+                "held": [3, 0, 0, 1],
+                "title": "l1",
+            },
             None,
         ],
         examples=[{"name": "a.jpg", "base": "examples/a-base.jpg", "final": "examples/a-final.jpg"}],

@@ -67,7 +67,7 @@ def test_every_chart_is_drawn_and_the_page_fits(scheme, width, reported, opened)
     points = {
         "trajectory .scatterlayer .point": 3 + 3 + 1 + 1,  # untrained, trained, base, final
         "layers .barlayer .point": 2 * 12,
-        "scores-1 .barlayer .point": 2 * 4,
+        "scores-1 .barlayer .point": 3 * 4,
         "classes .scatterlayer .point": 2 * 5,
         "sensitivity .heatmap-label": 3 * 3 - 1,
     }

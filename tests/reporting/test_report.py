@@ -78,7 +78,7 @@ def test_a_classification_run_has_its_own_figure(tmp_path):
     [
         ({"reference": reference()}, "published , on COCO val2017 at 640 px; not comparable with this run's data"),
         ({"reference": reference(published=None)}, "no published figure for it is known here"),
-        ({"reference": None, "model": "yolo11n-seg.pt"}, "yolo11n-seg is the smallest of its family"),
+        ({"reference": None, "stock": "yolo11n-seg"}, "yolo11n-seg is the smallest of its family"),
         ({"reference": None, "model": "best.pt"}, "There is no smaller stock model to name"),
     ],
 )

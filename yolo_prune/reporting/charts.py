@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from yolo_prune.reporting.palette import Palette
 from yolo_prune.reporting.series import (
+    HELD,
     centres,
     changes,
     cut,
@@ -133,11 +134,15 @@ def scores_chart(scores: dict[str, Any], palette: Palette) -> go.Figure:
     """The scores of one round's units, kept and removed, and where the cut fell."""
     edges = scores["edges"]
     figure = _figure(palette, 300, barmode="stack", bargap=0.04)
-    for name, color in (("removed", palette.removed), ("kept", palette.after)):
+    for fate, name, color in (
+        ("removed", "removed", palette.removed),
+        ("kept", "kept", palette.after),
+        ("held", HELD, palette.before),
+    ):
         figure.add_bar(
             name=name,
             x=centres(edges),
-            y=scores[name],
+            y=scores[fate],
             customdata=[[low, high] for low, high in pairwise(edges)],
             hovertemplate=f"%{{y}} {name}<br>%{{customdata[0]:.2f}} to %{{customdata[1]:.2f}}<extra></extra>",
             marker={"color": color, "line": {"width": 0}},

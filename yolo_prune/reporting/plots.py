@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from yolo_prune.files import whole
 from yolo_prune.reporting.palette import LIGHT
 from yolo_prune.reporting.series import (
+    HELD,
     changes,
     cut,
     harm,
@@ -116,6 +117,8 @@ def scores_plot(summary: dict[str, Any]) -> Figure:
         low, widths = scores["edges"][:-1], [b - a for a, b in pairwise(scores["edges"])]
         axes.bar(low, scores["removed"], widths, align="edge", color=LIGHT.removed, label="removed")
         axes.bar(low, scores["kept"], widths, scores["removed"], align="edge", color=LIGHT.after, label="kept")
+        below = [removed + kept for removed, kept in zip(scores["removed"], scores["kept"], strict=True)]
+        axes.bar(low, scores["held"], widths, below, align="edge", color=LIGHT.before, label=HELD)
         axes.axvline(cut(scores), color=LIGHT.text, ls="--", lw=1, label="cut")
         axes.set(ylabel="units")
         axes.set_title(f"round {number}", loc="right", fontsize=9, color=LIGHT.soft)

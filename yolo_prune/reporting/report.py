@@ -116,7 +116,7 @@ def _instead(summary: dict[str, Any]) -> dict[str, Any] | None:
     """What is known of the next smaller stock model; None where the summary does not say."""
     if "reference" not in summary:
         return None
-    name = Path(str(summary["model"])).stem
+    name = summary.get("stock") or ""
     return {
         "reference": summary["reference"],
         "smallest": name if is_smallest(name) else None,

@@ -94,8 +94,11 @@ def centres(edges: Sequence[float]) -> list[float]:
     return [(low + high) / 2 for low, high in pairwise(edges)]
 
 
+HELD = "kept: its layer may lose no more"
+
+
 def cut(scores: dict[str, Any]) -> float:
-    """The edge that parts a histogram's removed units from the kept ones with the fewest on the wrong side."""
+    """The edge that parts the units that went from those that could have gone, with the fewest on the wrong side."""
     wrong = [sum(scores["removed"])]
     for kept, removed in zip(scores["kept"], scores["removed"], strict=True):
         wrong.append(wrong[-1] + kept - removed)

@@ -45,10 +45,8 @@ def next_smaller(model: nn.Module, imgsz: int) -> dict[str, Any] | None:
         that was published for it, or None where none is known. None instead of all that if the model is the smallest
         of its family, or no stock model: slimmed, or built from a yaml that Ultralytics does not have.
     """
-    found = NAME.fullmatch(Path(str(model.yaml.get("yaml_file", ""))).stem)
-    if found is None or is_slimmed(model) or not _is_stock(model.yaml, found[0]):
-        return None
-    name = _smaller(found)
+    own = stock_name(model)
+    name = own and _smaller(NAME.fullmatch(own))
     if name is None:
         return None
     known = {key: model.yaml[key] for key in ("nc", "kpt_shape") if key in model.yaml}
@@ -56,6 +54,12 @@ def next_smaller(model: nn.Module, imgsz: int) -> dict[str, Any] | None:
         built = type(model)({**yaml_model_load(f"{name}.yaml"), **known}, ch=model.yaml["channels"], verbose=False)
     cost = CostModel.of(built, imgsz).full
     return {"name": name, "macs": cost.macs, "params": cost.params, "published": _published(name)}
+
+
+def stock_name(model: nn.Module) -> str | None:
+    """The name of the stock model that a model of Ultralytics is, as "yolov8n"; None: it is none."""
+    found = NAME.fullmatch(Path(str(model.yaml.get("yaml_file", ""))).stem)
+    return None if found is None or is_slimmed(model) or not _is_stock(model.yaml, found[0]) else found[0]
 
 
 def is_smallest(name: str) -> bool:

@@ -67,6 +67,7 @@ class Summary:
     options: dict[str, Any]
     seed: int
     command: str  # to do it again
+    stock: str | None  # the name of the stock model that the base is, but for its weights and classes
     reference: dict[str, Any] | None  # the next smaller stock model
     seconds: dict[str, float]
     notes: list[str]
