@@ -53,7 +53,7 @@ def distribution(
     if not worths:
         return None
     worth, fate = torch.cat(worths).cpu(), torch.cat(fates)
-    title = "score for what the channel saves" if cost_exponent else "score"
+    title = "score per saving" if cost_exponent else "score"
     if not (worth < 0).any() and (worth > 0).any():
         worth, title = worth.clamp_min(LEAST * float(worth[worth > 0].median())).log10(), f"{title}, log10"
     low, high = float(worth.min()), float(worth.max())
