@@ -107,8 +107,8 @@ def test_a_model_that_knows_nothing_has_no_sensitivity(data):
         sensitivity(YOLO("yolov8n.yaml"), data=data, imgsz=IMGSZ)
 
 
+@pytest.mark.slow
 def test_slimming_by_sensitivity_meets_the_target(checkpoint, data, tmp_path):
-    """Few layers are free here, so that it is fast."""
     result = YOLO(checkpoint).prune(
         data=data, allocation="sensitivity", criterion="l2", target_macs="95%", steps=2, imgsz=IMGSZ, dry_run=True,
         protect=("model.?.*", "model.1?.*", "model.2[!2].*", "model.22.cv3"), samples=4, out=tmp_path / "out",

@@ -2,8 +2,9 @@
 
 Scores rank the channels of one layer well; that they also compare layers is the weaker half. Here the loss compares
 them: it is measured with a quarter, a half and three quarters of the units of one tie gone, those that score lowest,
-and all others there. What each further unit adds to it is read off the greatest convex minorant of these points. That
-never falls; so to take what adds least for its cost, again and again, loses least, as far as losses of layers add up.
+and all others there. Between these points units take part in the loss as they score. What each further one adds to it
+never falls (that of the greatest convex minorant is taken); so to take what adds least for its cost, again and again,
+loses least, as far as losses of layers add up.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from yolo_prune.select import Tie, narrowed
 from yolo_prune.structure import CostModel
 
 SHARES = (0.25, 0.5, 0.75)
+LEAST = 0.05  # of the mean score, that every unit has at least: none is for nothing because of its score alone
 TINY = 1e-12  # of a loss, by which each unit counts more than the one before, so that their order is never lost
 
 Removed = dict[str, list[int]]
@@ -38,24 +40,31 @@ class Curve:
     losses: tuple[float, ...]
 
 
-def marginal(curve: Curve, size: int) -> torch.Tensor:
-    """What each of `size` units adds to the loss, in the order in which they go: never less than the one before.
+def marginal(curve: Curve, scores: torch.Tensor) -> torch.Tensor:
+    """What each unit adds to the loss, in the order in which they go: never less than the one before.
 
-    Where the curve never falls, they add up to no more than it rises from its start to any of its points, and to just
-    that where it is convex. Beyond its last point it rises as it did at last; a curve of one point does not rise.
+    Between two points of the curve, units add to it as they score. Where the curve never falls, they add up to no more
+    than it rises from its start to any of its points, and to just that where it is convex over the sum of the scores.
+    Beyond its last point a score is worth what it was at last; a curve of one point does not rise.
+
+    Args:
+        curve: of the tie that the units belong to.
+        scores: (units), ascending.
 
     Returns:
-        float64, (size), above 0.
+        float64, (units), above 0.
     """
-    gone = torch.tensor(curve.gone, dtype=torch.float64)
-    losses = torch.tensor(curve.losses, dtype=torch.float64)
-    lengths = gone.diff()
-    added = torch.zeros(size, dtype=torch.float64)
-    if len(lengths):
-        slopes = torch.from_numpy(isotonic_regression(losses.diff() / lengths, sample_weight=lengths)).clamp_min(0)
-        segment = torch.bucketize(torch.arange(size), gone[1:], right=True).clamp_max(len(slopes) - 1)
-        added = slopes[segment]
-    return added + TINY * torch.arange(1, size + 1)
+    weights = scores.double() - min(float(scores[0]), 0.0)
+    weights = weights + LEAST * weights.mean() if weights.any() else torch.ones_like(weights)
+    order = TINY * torch.arange(1, len(scores) + 1)
+    gone = torch.tensor(curve.gone)
+    if len(gone) == 1:
+        return order
+    lengths = torch.stack([part.sum() for part in weights[: gone[-1]].split(gone.diff().tolist())])
+    rises = torch.tensor(curve.losses, dtype=torch.float64).diff()
+    slopes = torch.from_numpy(isotonic_regression(rises / lengths, sample_weight=lengths)).clamp_min(0)
+    segment = torch.bucketize(torch.arange(len(scores)), gone[1:], right=True).clamp_max(len(slopes) - 1)
+    return slopes[segment] * weights + order
 
 
 def measured(
@@ -98,7 +107,7 @@ def marginals(ties: Sequence[Tie], curves: Sequence[Curve]) -> dict[str, torch.T
     result = {}
     for tie, curve in zip(ties, curves, strict=True):
         # A step of a tie takes a unit of each of its groups.
-        added = marginal(curve, tie.size) / len(tie.groups)
+        added = marginal(curve, torch.tensor(tie.scores)) / len(tie.groups)
         result.update({group.name: added for group in tie.groups})
     return result
 
