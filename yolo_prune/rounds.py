@@ -118,8 +118,8 @@ class _Run:
             raise
         except Exception as error:
             what = " ".join(str(error).split()) or type(error).__name__
-            if "out of memory" in what.lower():
-                what += " (a smaller batch= needs less)"
+            if "out of memory" in what.lower() or "allocate memory" in what.lower():  # of a GPU; of the computer
+                what += " (a new run with a smaller batch= needs less)"
             good = f"the last good checkpoint is {self.good}; " if self.good else ""
             raise RunError(f"{self.doing} failed: {what}; {good}{hint}") from error
 
