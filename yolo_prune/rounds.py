@@ -98,11 +98,8 @@ class _Run:
         slimmed = job.slim(job.base.model, 1.0, job.rounds * job.steps, job.untrained)
         plan, known = slimmed.plan, _known(slimmed)
         plan.save(self.directory / "plan.json")
-        summary.layers, summary.scores, summary.sensitivity = (
-            self._layers(plan),
-            [known["scores"]],
-            known["sensitivity"],
-        )
+        summary.layers = self._layers(plan)
+        summary.scores, summary.sensitivity = [known["scores"]], known["sensitivity"]
         summary.base = Stage.of(job.slimmer.base)
         summary.final = replace(Stage.of(Cost(**plan.cost["final"])), search=known["search"])
         self._write()
@@ -204,7 +201,7 @@ class _Run:
 
     def _examples(self, checkpoint: Path) -> list[dict[str, str]]:
         """Val images with what the base and the slimmed model see in them."""
-        if self.job.dataset is None:
+        if self.job.dataset is None or self.job.channels not in (1, 3):  # what people can look at
             return []
         self.doing = "drawing what the models see"
         base = self.job.base.around(copy.deepcopy(self.job.base.model))
