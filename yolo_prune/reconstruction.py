@@ -71,6 +71,11 @@ class Reconstruction:
         self._parts = _parts({name: layer for name, layer in self._layers.items() if _can_be_solved(layer)})
         self._held: dict[str, InputMoments] | None = None
 
+    @property
+    def serves_many(self) -> bool:
+        """Whether further plans cost no further pass over the images."""
+        return len(self._parts) == 1
+
     def apply(self, plan: PruningPlan, groups: Sequence[ChannelGroup] | None = None) -> nn.Module:
         """A copy of the model slimmed by the plan, in evaluation mode; what the plan leaves whole is not touched.
 
@@ -97,7 +102,7 @@ class Reconstruction:
         for part in self._parts:
             statistics = collect(self.model, self.images, {name: [InputMoments] for name in part})
             moments = {name: kinds[InputMoments] for name, kinds in statistics.items()}
-            if len(self._parts) == 1:
+            if self.serves_many:
                 self._held = moments
             yield from moments.items()
 

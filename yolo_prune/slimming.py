@@ -124,10 +124,17 @@ class Slimmer:
             with self._timed("scoring"):
                 scores = self.scores(slim, now, images, untrained)
             if loss is not None and not added:
-                # Once for all steps: it takes far longer than to score.
+                # Once for all steps: it takes far longer than to score. And on models that are only cut, where each
+                # reconstruction would take a pass over the images.
+                cut = without
+                if reconstruction and not reconstruction.serves_many:
+
+                    def cut(removed: Mapping[str, list[int]]) -> nn.Module:
+                        return whole.without(groups, removed).apply(model, groups)
+
                 with self._timed("sensitivity"):
                     ties = find_ties(groups, scores, self._sizes, self._limits)
-                    found_curves = curves(ties, lambda removed: loss(without(removed)))
+                    found_curves = curves(ties, lambda removed: loss(cut(removed)))
                     added = marginals(ties, found_curves)
                     told = [
                         described(tie, SHARES, dict(zip(curve.gone, curve.losses, strict=True)), costs)
