@@ -115,6 +115,11 @@ class Slimmer:
         def without(removed: Mapping[str, list[int]]) -> nn.Module:
             return applied(whole.without(groups, removed))
 
+        def quickly_without(removed: Mapping[str, list[int]]) -> nn.Module:
+            if reconstruction and not reconstruction.serves_many:
+                return whole.without(groups, removed).apply(model, groups)  # only cut: it would take a pass over images
+            return without(removed)
+
         with self._timed("groups"):
             groups = now = find_groups(model)
         order = _Order(groups)
@@ -124,17 +129,10 @@ class Slimmer:
             with self._timed("scoring"):
                 scores = self.scores(slim, now, images, untrained)
             if loss is not None and not added:
-                # Once for all steps: it takes far longer than to score. And on models that are only cut, where each
-                # reconstruction would take a pass over the images.
-                cut = without
-                if reconstruction and not reconstruction.serves_many:
-
-                    def cut(removed: Mapping[str, list[int]]) -> nn.Module:
-                        return whole.without(groups, removed).apply(model, groups)
-
+                # Once for all steps: it takes far longer than to score.
                 with self._timed("sensitivity"):
                     ties = find_ties(groups, scores, self._sizes, self._limits)
-                    found_curves = curves(ties, lambda removed: loss(cut(removed)))
+                    found_curves = curves(ties, lambda removed: loss(quickly_without(removed)))
                     added = marginals(ties, found_curves)
                     told = [
                         described(tie, SHARES, dict(zip(curve.gone, curve.losses, strict=True)), costs)
