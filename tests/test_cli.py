@@ -52,6 +52,8 @@ def bad_requests(tmp_path):
     return [
         ("--model", ("--data", one_class)),
         ("no such file", ("--model", where / "nowhere.pt")),
+        ("no such file, and Ultralytics has no model", ("--model", "yolov99n.pt")),
+        ("is named with --model", ("best.pt", "--dry-run")),
         ("garbage.pt", ("--model", garbage)),
         ("give a checkpoint", ("--model", where / "model.onnx")),
         ("yolo99n.yaml", ("--model", "yolo99n.yaml")),

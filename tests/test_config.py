@@ -1,6 +1,8 @@
 import json
+import shlex
 from dataclasses import fields
 
+import click
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from ultralytics.cfg import DEFAULT_CFG_DICT
 
 from tests.counting import count
 from yolo_prune import PruneConfig, RequestError
+from yolo_prune.cli import cli, slim
 from yolo_prune.config import Target
 from yolo_prune.structure import Cost
 
@@ -126,6 +129,20 @@ def test_the_default_criterion_needs_no_labels_where_there_are_none():
     assert "taylor" in PruneConfig().criterion
     assert PruneConfig(calibration="noise").criterion == "expressiveness"
     assert PruneConfig(criterion="l1", calibration="noise").criterion == "l1"
+
+
+def test_the_command_asks_for_the_same_and_leaves_out_what_is_usual():
+    assert PruneConfig.from_arguments(imgsz=320).command("a b.pt") == "yolo-prune --model 'a b.pt' imgsz=320"
+    assert PruneConfig(calibration="noise").command("m.pt") == "yolo-prune --model m.pt --calibration noise"
+    asked = PruneConfig.from_arguments(
+        target_macs="60%", criterion="l2", calibration="noise", reconstruct=False, protect=["model.0", "model.1"],
+        export="", distill=True, epochs=3, seed=4,
+    )  # fmt: skip
+    words = shlex.split(asked.command("m.pt"))
+    parsed = slim.make_context("yolo-prune", words[1:], parent=click.Context(cli, info_name="yolo-prune")).params
+    options = {key: value for key, value in parsed.items() if key in {*OWN, "calibration"} and value not in (None, ())}
+    assert parsed["train_args"] == ("seed=4",)
+    assert PruneConfig.from_arguments(**options, seed=4) == asked
 
 
 ANYTHING = st.one_of(

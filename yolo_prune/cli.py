@@ -133,6 +133,8 @@ def slim(
     for note in result.summary["notes"]:
         console.print(f"note: {note}")
     console.print(f"results: {result.directory}")
+    last = next(name for name in ("report.html", "plan.json") if (result.directory / name).exists())
+    console.print(f"{last.partition('.')[0]}: {result.directory / last}")
     _print_json(result.summary, stdout)
 
 
@@ -215,6 +217,8 @@ def _train_args(words: tuple[str, ...], asked: dict[str, Any]) -> dict[str, Any]
     passed = {}
     for word in words:
         key, equals, value = word.partition("=")
+        if word.endswith((".pt", ".yaml")) and not equals:
+            raise RequestError(f"{word!r} stands alone; a model is named with --model, a dataset with --data")
         if not equals or not key:
             raise RequestError(f"{word!r} is not understood; Ultralytics train arguments are written key=value")
         passed[key] = smart_value(value)

@@ -305,9 +305,12 @@ class PruneConfig:
     def command(self, model: str) -> str:
         """The command that asks for this, but for the directory of the results."""
         words = ["yolo-prune", "--model", model]
+        labelled = self.calibration in LABELLED
+        usual = type(self)() if labelled else type(self)(calibration="noise")  # with what follows from it
         for option in fields(self):
             value = getattr(self, option.name)
-            if value == option.default or option.name in ("out", "train_args"):
+            default = option.default if option.name == "calibration" else getattr(usual, option.name)
+            if value == default or option.name in ("out", "train_args"):
                 continue
             name = f"--{_option(option.name)}"
             if isinstance(value, bool):

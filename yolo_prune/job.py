@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,6 +41,10 @@ STEPS = 4  # of scoring, in all rounds together, at least one in each
 class Job:
     """One run's options, model and data, resolved and checked against each other. Making it writes nothing.
 
+    Attributes:
+        source: path of the checkpoint, if there is one.
+        model: what to name the base by: its checkpoint, or its yaml.
+
     Args:
         yolo: to be slimmed; not changed.
         config: the options.
@@ -54,7 +59,8 @@ class Job:
         if not is_finite(yolo.model):
             raise RequestError(f"model {yolo.model_name}: its weights hold values that are no numbers: training "
                                "diverged, or the file is bad")  # fmt: skip
-        self.source = yolo.ckpt_path
+        self.source = yolo.ckpt_path and os.path.abspath(yolo.ckpt_path)
+        self.model = self.source or str(yolo.model_name)
         self.untrained = is_untrained(yolo)
         self.device = _device(config)
         self.dataset = self._resolve_data(yolo)

@@ -9,6 +9,7 @@ from typing import Any
 
 import ultralytics
 from torch import nn
+from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
 from yolo_prune.errors import RequestError
 from yolo_prune.structure.plan import PruningPlan
@@ -102,8 +103,8 @@ def load(path: str | os.PathLike) -> YOLO:
     suffix = Path(path).suffix.lower()
     if suffix not in {".pt", ".yaml", ".yml"}:
         raise RequestError(f"model {path}: give a checkpoint (.pt) or a model's yaml, not {suffix or 'a bare name'}")
-    if suffix == ".pt" and Path(path).name != path and not Path(path).is_file():
-        raise RequestError(f"model {path}: there is no such file")
+    if suffix == ".pt" and not Path(path).is_file() and path not in GITHUB_ASSETS_NAMES:
+        raise RequestError(f"model {path}: there is no such file, and Ultralytics has no model of that name")
     try:
         yolo = YOLO(path)
     except Exception as error:  # whatever the unpickling of a foreign file can do wrong

@@ -79,6 +79,9 @@ def resume(directory: str | Path) -> PruneResult:
         RunError: something broke on the way.
     """
     with Journal.reopen(Path(directory).absolute()) as journal:
+        if (finished_run := _finished(journal.directory)) is not None:
+            LOGGER.info(f"yolo-prune: the run in {journal.directory} is finished")
+            return finished_run
         config = PruneConfig(**{**journal.options, "out": str(journal.directory)})
         return _Run(Job(load(journal.model), config), journal.directory).go()
 
@@ -226,7 +229,7 @@ class _Run:
         if self.job.epochs and before > after + WORSE:
             self.summary.notes.append(
                 f"round {number}: fine-tuning lowered {self.job.metric.title} from {before:.3f} to {after:.3f}; "
-                "more images, a lower lr0 or epochs=0 may keep more"
+                "more images, a lower lr0, or no training (--epochs 0) may keep more"
             )
 
     def _prepared(self, directory: Path) -> YOLO:
@@ -339,7 +342,7 @@ class _Run:
         job = self.job
         resolved = {"epochs": job.epochs, "rounds": job.rounds, "steps": job.steps, "reconstruct": job.reconstructs}
         return Summary(
-            model=str(job.base.model_name),
+            model=job.model,
             task=job.base.task,
             metric=job.metric,
             data=job.dataset and job.dataset.yaml,
@@ -349,9 +352,9 @@ class _Run:
             target=self.config.asked_target,
             options=self.config.to_dict() | resolved,
             seed=self.config.seed,
-            command=self.config.command(self.job.source or str(self.job.base.model_name)),
-            stock=stock_name(self.job.base.model),
-            reference=next_smaller(self.job.base.model, self.job.imgsz),
+            command=self.config.command(job.model),
+            stock=stock_name(job.base.model),
+            reference=next_smaller(job.base.model, job.imgsz),
             seconds={},
             notes=job.notes(),
         )
@@ -377,6 +380,16 @@ class _Run:
             "versions": versions(),
             "plan": plan.to_dict(),
         }
+
+
+def _finished(directory: Path) -> PruneResult | None:
+    """The result of a run that has come to its end."""
+    if not (directory / "report.html").exists():  # which is written last
+        return None
+    summary = read_json(directory / "summary.json")
+    return PruneResult(
+        YOLO(summary["final"]["checkpoint"]), PruningPlan.load(directory / "plan.json"), summary, directory
+    )
 
 
 def _known(slimmed: Slimmed) -> dict[str, Any]:

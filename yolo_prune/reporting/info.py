@@ -31,7 +31,7 @@ def info_table(title: str, found: dict[str, Any]) -> Table | str:
         return f"{of}, not slimmed by yolo-prune"
     result = Table(title=of, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for column in ("slimmed from", "target", "by", "G MACs", "M parameters", "with"):
-        result.add_column(column)
+        result.add_column(column, overflow="fold")
     for step in found["history"]:
         plan, versions = step["plan"], step.get("versions", {})
         cost = plan.get("cost") or {}

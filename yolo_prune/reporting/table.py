@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -37,7 +38,8 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
 
 def table(summary: dict[str, Any]) -> Table:
     """The run as a rich table."""
-    title = f"{summary['model']} at {summary['imgsz']} px, by {summary['criterion']}, latency on {summary['device']}"
+    of = f"{Path(summary['model']).name} at {summary['imgsz']} px"
+    title = f"{of}, by {summary['criterion']}, latency on {summary['device']}"
     result = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for column in columns(summary):
         result.add_column(column, justify="right" if column else "left")
