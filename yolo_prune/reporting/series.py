@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from yolo_prune.reporting.stock import COCO_CLASSES, COCO_IMGSZ
 
 STAGES = ("backbone", "neck", "head")
+HELD = "kept: its layer may lose no more"
 
 
 class Point(NamedTuple):
@@ -92,9 +93,6 @@ def rounds_with_scores(summary: dict[str, Any]) -> list[tuple[int, dict[str, Any
 def centres(edges: Sequence[float]) -> list[float]:
     """The middles of a histogram's bins."""
     return [(low + high) / 2 for low, high in pairwise(edges)]
-
-
-HELD = "kept: its layer may lose no more"
 
 
 def cut(scores: dict[str, Any]) -> float:
