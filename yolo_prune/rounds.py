@@ -165,8 +165,7 @@ class _Run:
             kept = plan, stage
         else:
             return self._finish(*kept)
-        note = self._stopped(number, stage, kept[1])
-        summary.notes += [note] if note not in summary.notes else []
+        self._say(self._stopped(number, stage, kept[1]))
         return self._finish(*kept)
 
     def _finish(self, plan: PruningPlan, stage: Stage) -> PruneResult:
@@ -181,6 +180,10 @@ class _Run:
             else:
                 shutil.copyfile(stage.checkpoint, temporary)
         summary.final = replace(stage, checkpoint=str(checkpoint))
+        was, now = summary.base.latency_ms, stage.latency_ms
+        if now > was:
+            self._say(f"the slimmed model was measured to be slower ({now:.1f} ms) than the base ({was:.1f} ms): "
+                      "other work disturbed it, or this device gains nothing")  # fmt: skip
         summary.layers = self._layers(plan)
         summary.examples = self._examples(checkpoint)
         images = example_images(self.job.dataset, self.job.imgsz) if self.config.export else ()
@@ -223,6 +226,11 @@ class _Run:
         back = "the base itself, not slimmed," if kept is self.summary.base else f"round {number - 1}"
         return (f"stopped after round {number}, whose {title} of {stage.trained(key):.3f} is more than "
                 f"{self.config.max_map_drop:g} below the base's {base:.3f}; the result is {back}")  # fmt: skip
+
+    def _say(self, note: str) -> None:
+        """Note it once, also where a run was stopped and goes on."""
+        if note not in self.summary.notes:
+            self.summary.notes.append(note)
 
     def _note(self, number: int, stage: Stage) -> None:
         before, after = stage.untrained(self.job.metric.key), stage.trained(self.job.metric.key)
