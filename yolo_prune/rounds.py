@@ -193,6 +193,7 @@ class _Run:
             LOGGER.info(f"yolo-prune: exporting to {format} and comparing with PyTorch on {len(images)} images")
             summary.exports.append(export(checkpoint, format, self.job.imgsz, images))
         self._write()
+        self.doing = "the report"
         write_report(self.directory)
         return PruneResult(YOLO(checkpoint), plan, summary.to_dict(), self.directory)
 
@@ -395,9 +396,8 @@ def _finished(directory: Path) -> PruneResult | None:
     if not (directory / "report.html").exists():  # which is written last
         return None
     summary = read_json(directory / "summary.json")
-    return PruneResult(
-        YOLO(summary["final"]["checkpoint"]), PruningPlan.load(directory / "plan.json"), summary, directory
-    )
+    model, plan = YOLO(directory / "weights" / "pruned.pt"), PruningPlan.load(directory / "plan.json")
+    return PruneResult(model, plan, summary, directory)
 
 
 def _known(slimmed: Slimmed) -> dict[str, Any]:
