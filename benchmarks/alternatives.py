@@ -9,6 +9,7 @@ import copy
 import os
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("YOLO_OFFLINE", "true")  # before Ultralytics is imported
@@ -31,25 +32,17 @@ def parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def torch_pruning_on_the_stock_model() -> str:
-    """Half of the channels of every layer but the head's, by torch-pruning, on the model as Ultralytics makes it."""
-    model = StockYOLO("yolov8n.yaml").model.requires_grad_(True)
-    try:
-        tp.pruner.BasePruner(model, IMAGE, importance=tp.importance.GroupMagnitudeImportance(p=2), pruning_ratio=0.5,
-                             ignored_layers=[model.model[-1]]).step()  # fmt: skip
-        model(IMAGE)
-    except Exception as error:
-        return f"fails: {type(error).__name__}: {' '.join(str(error).split())[:150]}"
-    return f"works: {parameters(model):,} parameters"
+def halved_by_torch_pruning(gradients: bool) -> str:
+    """Half of the channels of every layer but the head's, by torch-pruning, on the model as Ultralytics makes it.
 
-
-def torch_pruning_on_a_released_checkpoint() -> str:
-    """The same on a checkpoint, whose gradients Ultralytics switches off before it saves them."""
-    model = StockYOLO("yolov8n.yaml").model.requires_grad_(False)
+    Without gradients as in every checkpoint, in which Ultralytics switches them off before it saves it.
+    """
+    model = StockYOLO("yolov8n.yaml").model.requires_grad_(gradients)
     before = parameters(model)
     try:
         tp.pruner.BasePruner(model, IMAGE, importance=tp.importance.GroupMagnitudeImportance(p=2), pruning_ratio=0.5,
                              ignored_layers=[model.model[-1]]).step()  # fmt: skip
+        model(IMAGE)
     except Exception as error:
         return f"fails: {type(error).__name__}: {' '.join(str(error).split())[:150]}"
     return f"{before:,} parameters before, {parameters(model):,} after, without a word"
@@ -87,8 +80,8 @@ def ultralytics_training_of_a_slimmed_model() -> str:
 
 
 CLAIMS: dict[str, Callable[[], str]] = {
-    "torch-pruning, stock model": torch_pruning_on_the_stock_model,
-    "torch-pruning, gradients off as in checkpoints": torch_pruning_on_a_released_checkpoint,
+    "torch-pruning, stock model": partial(halved_by_torch_pruning, gradients=True),
+    "torch-pruning, gradients off as in checkpoints": partial(halved_by_torch_pruning, gradients=False),
     "torch.nn.utils.prune, half of all channels": masks_of_torch,
     "train() of a slimmed model": ultralytics_training_of_a_slimmed_model,
 }
