@@ -16,6 +16,7 @@ from torch import nn
 
 from benchmarks.data import prepare, weights
 from yolo_prune import YOLO, criteria
+from yolo_prune.averaging import best_share, between
 from yolo_prune.calibration import Calibration
 from yolo_prune.dataset import Dataset, resolve
 from yolo_prune.evaluation import GroundTruth, evaluate
@@ -108,13 +109,27 @@ class Bench:
         """The model (or that with new batch norms, if its loss is lower) fine-tuned at a rate for cut models."""
         return self.trained(recalibrated(model, self.calibration)[0], epochs, seed, lr0=RATE)
 
-    def trained(self, model: nn.Module, epochs: int, seed: int = 0, **train_args: Any) -> nn.Module:
-        """The model after the tool's own fine-tuning."""
+    def averaged(self, model: nn.Module, epochs: int, seed: int = 0, **train_args: Any) -> tuple[nn.Module, float]:
+        """The model after the tool's own fine-tuning, and how much was kept of what that changed."""
+        unseen = Calibration.draw(self.dataset, SAMPLES, self.imgsz, BATCH, seed).unseen()
+        start = copy.deepcopy(model).float()
+        with tempfile.TemporaryDirectory() as directory:
+            data = self.dataset.listed(unseen.others, Path(directory))
+            end = self.trained(model, epochs, seed, data=data, **train_args)
+        share = best_share(start, end, unseen)
+        return between(start, end, share), share
+
+    def trained(
+        self, model: nn.Module, epochs: int, seed: int = 0, data: str | None = None, **train_args: Any
+    ) -> nn.Module:
+        """The model after the last epoch of the tool's own fine-tuning."""
         arguments = {"imgsz": self.imgsz, "batch": BATCH, "seed": seed, "val": False, "verbose": False, "workers": 0}
         arguments |= train_args
         record(model, history(model))  # also those that others have slimmed are to stay as they are
         with tempfile.TemporaryDirectory() as directory:
-            path = fine_tune(self.yolo.around(model), self.dataset.yaml, epochs, Path(directory, "run"), arguments)
+            path = fine_tune(
+                self.yolo.around(model), data or self.dataset.yaml, epochs, Path(directory, "run"), arguments
+            )
             return YOLO(path).model.float()
 
 

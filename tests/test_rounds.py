@@ -6,7 +6,9 @@ import pytest
 import torch
 from ultralytics import YOLO as StockYOLO
 
+from benchmarks.data import prepare
 from yolo_prune import YOLO, PruningPlan, RequestError, RunError, resume, rounds
+from yolo_prune.dataset import resolve
 from yolo_prune.demo.scenes import write_scenes
 from yolo_prune.evaluation import METRICS
 from yolo_prune.journal import Journal
@@ -133,7 +135,7 @@ def test_other_families_go_the_whole_way(name, bccd, tmp_path):
 @pytest.mark.parametrize(("task", "name"), OTHER_TASKS.items())
 def test_other_tasks_go_the_whole_way(task, name, tmp_path):
     """Trained, reconstructed, fine-tuned as it is slimmed, measured by the task's figure, and exported."""
-    data = write_scenes(tmp_path / "data", task, train=24, val=10, size=96)
+    data = write_scenes(tmp_path / "data", task, train=32, val=10, size=96)
     options = {"imgsz": 96, "batch": 8, "workers": 0, "epochs": 1, "verbose": False, "plots": False}
     YOLO(f"{name}.yaml").train(data=data, project=str(tmp_path), name="trained", **options)
     result = YOLO(tmp_path / "trained" / "weights" / "last.pt").prune(
@@ -149,6 +151,10 @@ def test_other_tasks_go_the_whole_way(task, name, tmp_path):
     assert (summary["final"]["map50_95"] is not None) == ("mAP" in key)
     stock = StockYOLO(summary["final"]["checkpoint"])
     assert stock.task == task
+    assert stock.overrides["data"] == data
+    left_out = summary["options"]["average"]
+    assert left_out == (task != "classify") == (summary["final"]["training_kept"] is not None)
+    assert not left_out or len((tmp_path / "out" / "training.txt").read_text().splitlines()) == 24
     assert sum(p.numel() for p in stock.model.parameters()) == summary["final"]["params"]
     assert stock.val(data=data, imgsz=96, plots=False, workers=0).results_dict[key] == pytest.approx(
         summary["final"]["metrics"][key], abs=1e-6
@@ -185,6 +191,43 @@ def test_fine_tuning_that_does_harm_is_told(yolov8n_bccd, bccd, tmp_path):
     assert sum("fine-tuning lowered mAP50-95" in note for note in harmed.summary["notes"]) == 1
     gentle = YOLO(yolov8n_bccd).prune(**options, lr0=1e-6, out=tmp_path / "gentle")
     assert not any("lowered" in note for note in gentle.summary["notes"])
+
+
+@pytest.mark.slow
+def test_what_training_ruins_is_not_kept(yolov8n_bccd, tmp_path, monkeypatch):
+    """Also where the run was stopped after the training, before that was found out."""
+    data = prepare("bccd", tmp_path, limit=40)
+    options = {"data": data, "target_macs": "95%", "rounds": 1, "epochs": 1, "imgsz": 160, "batch": 8, "samples": 8,
+               "workers": 0, "export": "", "lr0": 0.5}  # fmt: skip
+
+    def full_disk(*_):
+        raise OSError("no room")
+
+    with monkeypatch.context() as patch, pytest.raises(RunError, match="no room"):
+        patch.setattr(rounds, "best_share", full_disk)
+        YOLO(yolov8n_bccd).prune(**options, out=tmp_path / "out")
+    trained = (tmp_path / "out" / "round1" / "weights" / "last.pt").read_bytes()
+    summary = resume(tmp_path / "out").summary
+    assert (tmp_path / "out" / "round1" / "weights" / "last.pt").read_bytes() == trained  # not anew
+    final = summary["final"]
+    assert final["training_kept"] == 0
+    assert final["map50_95"] == pytest.approx(final["map50_95_before_training"], abs=0.002)
+    assert not any("lowered" in note for note in summary["notes"])
+    assert YOLO(final["checkpoint"]).overrides["data"] == str(data)
+    left_out = {*resolve(str(data), None, 3).images("train")} - {
+        *(tmp_path / "out" / "training.txt").read_text().splitlines()
+    }
+    assert len(left_out) == 8
+    everything = YOLO(yolov8n_bccd).prune(**options, average=False, out=tmp_path / "all")
+    assert everything.summary["final"]["map50_95"] < final["map50_95"] - 0.1
+    assert everything.summary["final"]["training_kept"] is None
+    assert not (tmp_path / "all" / "training.txt").exists()
+
+
+def test_averaging_that_cannot_be_is_told(yolov8n_bccd, bccd, tmp_path):
+    for more in ({}, {"epochs": 0}, {"regularize": "contribution:1"}):  # there are 24 images
+        with pytest.raises(RequestError, match="average needs epochs of a trained model on 32 images or more"):
+            YOLO(yolov8n_bccd).prune(data=bccd, average=True, out=tmp_path / "out", **more)
 
 
 SMALL = {"rounds": 2, "epochs": 1, "samples": 6, "steps": 1, "export": "", "workers": 0, "plots": False}

@@ -22,6 +22,7 @@ from yolo_prune.structure.blocks import pooled_features
 
 # Pixels. Noise has no scale that a larger image would show; a multiple of every stride (up to 64).
 NOISE_SIZE = 192
+LEAST_UNSEEN = 8  # images that tell one loss from another
 CANDIDATES = 2048  # images that a representative choice looks at
 BATCH = 16
 
@@ -44,6 +45,12 @@ class TrainingImages:
 
     def __len__(self) -> int:
         return -(-len(self.indices) // self.batch)
+
+    @property
+    def others(self) -> list[str]:
+        """The paths of all other images of their split; not for classification."""
+        mine = set(self.indices)
+        return [path for i, path in enumerate(self.source.im_files) if i not in mine]
 
     def loader(self) -> DataLoader:
         """The batches as Ultralytics' validators take them."""
@@ -86,6 +93,17 @@ class Calibration:
         judging, rest = order[:held], order[held:] or order
         parts = (rest[:samples], rest[-512:], judging, rest[:CANDIDATES])
         return cls(*(TrainingImages(source, indices, min(batch, BATCH)) for indices in parts))
+
+    def unseen(self) -> TrainingImages | None:
+        """Some of the images to judge on, for training to leave out: a tenth of the split, but 8 to 64.
+
+        None where the split is so small that 8 would be more than a quarter of it.
+        """
+        images = len(self.judging.source)
+        if images < 4 * LEAST_UNSEEN:
+            return None
+        count = min(64, max(LEAST_UNSEEN, images // 10))
+        return replace(self.judging, indices=self.judging.indices[:count])
 
     @property
     def all_scored(self) -> TrainingImages:

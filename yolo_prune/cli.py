@@ -82,6 +82,7 @@ def cli() -> None:
 @_option(TRAINING, "--rounds", type=int, metavar="R", help="Rounds, in geometric steps to the target; default: 4.")
 @_option(TRAINING, "--epochs", type=int, metavar="E", help="Fine-tuning after each round; default: 10; 0: none.")
 @_flag(TRAINING, "--distill", default=None, help="Learn from the model as it was, too.")
+@_option(TRAINING, "--average/--no-average", default=None, help="Keep part of what training changed; see README.")
 @_option(TRAINING, "--regularize", metavar="NAME:S", help="Train with a penalty first: contribution:1, ...")
 @_option(RESULTS, "--out", metavar="DIR", help="New directory for the results.")
 @_option(RESULTS, "--export", metavar="FORMAT,...", help='onnx (default), torchscript, or "" for none.')

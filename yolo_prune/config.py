@@ -99,6 +99,9 @@ class PruneConfig:
             and 100 for a model that was never trained.
         distill: whether fine-tuning also learns from the model as it was before the first round (Ultralytics'
             distill_model; another teacher: pass that argument on).
+        average: whether the weights after a round's training are averaged with those before, by the share that loses
+            least on some images (a tenth of the training images, 64 at most) that training then leaves out; None: where
+            a slimmed model is trained on 32 images or more, not for classification and not with `regularize`.
         regularize: a penalty and its strength for pruning-aware training, "contribution:1", "bn-scale:0.01" or
             "group-norm:0.01": the model is trained with it for `epochs` before the first round, and in all rounds but
             the last; None: no such training.
@@ -133,6 +136,7 @@ class PruneConfig:
     rounds: int | None = None
     epochs: int | None = None
     distill: bool = False
+    average: bool | None = None
     regularize: str | None = None
     allocation: str = "global"
     normalize: str | None = None
@@ -194,6 +198,7 @@ class PruneConfig:
         for name, allowed in (
             ("reconstruct", (None, True, False)),
             ("distill", (True, False)),
+            ("average", (None, True, False)),
             ("dry_run", (True, False)),
         ):
             if not any(getattr(self, name) is value for value in allowed):

@@ -12,9 +12,10 @@ from typing import Any
 from ultralytics.cfg import TASK2DATA, get_cfg
 from ultralytics.data import ClassificationDataset, build_yolo_dataset
 from ultralytics.data.utils import add_polygon_background, check_cls_dataset, check_det_dataset
-from ultralytics.utils import DATASETS_DIR, LOGGER
+from ultralytics.utils import DATASETS_DIR, LOGGER, YAML
 
 from yolo_prune.errors import RequestError
+from yolo_prune.files import whole
 
 # Ultralytics' small set for each task. The train and val images of most are the same.
 FALLBACK = {**TASK2DATA, "detect": "coco128.yaml", "segment": "coco128-seg.yaml"}
@@ -66,6 +67,16 @@ class Dataset:
         """The paths of a split's images."""
         split = self.split(name, 640)
         return [path for path, *_ in split.samples] if self.task == "classify" else split.im_files
+
+    def listed(self, paths: list[str], directory: Path) -> str:
+        """A yaml of this dataset, in a directory, whose training images are these (and a list of them beside it)."""
+        data = directory / "training.yaml"
+        listing = data.with_suffix(".txt")
+        with whole(listing) as temporary:
+            temporary.write_text("\n".join(paths) + "\n", encoding="utf-8")
+        with whole(data) as temporary:
+            YAML.save(temporary, self.info | {"train": str(listing)})
+        return str(data)
 
     @cached_property
     def val_labels(self) -> list[dict[str, Any]]:

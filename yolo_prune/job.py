@@ -16,7 +16,7 @@ from ultralytics.utils import TQDM
 from ultralytics.utils.checks import check_imgsz
 from ultralytics.utils.torch_utils import select_device
 
-from yolo_prune.calibration import Calibration, FolderImages, Noise, TrainingImages
+from yolo_prune.calibration import LEAST_UNSEEN, Calibration, FolderImages, Noise, TrainingImages
 from yolo_prune.config import CALIBRATIONS, PruneConfig
 from yolo_prune.dataset import Dataset, resolve
 from yolo_prune.errors import RequestError
@@ -105,6 +105,7 @@ class Job:
             raise RequestError("distill needs a dataset to train on; give its yaml with --data")
         if config.regularization and not self.epochs:
             raise RequestError("regularize needs a dataset to train on; give its yaml with --data")
+        self.unseen = self._unseen()
         self.rounds = config.rounds or (DEFAULT_ROUNDS if self.epochs and not self.untrained else 1)
         self.steps = config.steps or (1 if self.untrained else math.ceil(STEPS / self.rounds))
 
@@ -133,6 +134,15 @@ class Job:
             raise RequestError("reconstruct needs a trained model and images: give a dataset's yaml with --data, or a "
                                "folder of images with --calibration")  # fmt: skip
         return bool(possible) if self.config.reconstruct is None else self.config.reconstruct
+
+    def _unseen(self) -> TrainingImages | None:
+        """The images that training leaves out, to tell by how much of it to keep; None: it is all kept."""
+        able = self.epochs and not self.untrained and self.base.task != "classify" and not self.config.regularization
+        images = self.calibration.unseen() if able and self.config.average is not False else None
+        if self.config.average and images is None:
+            raise RequestError(f"average needs epochs of a trained model on {4 * LEAST_UNSEEN} images or more, and "
+                               "goes neither with classification nor with regularize")  # fmt: skip
+        return images
 
     def notes(self) -> list[str]:
         """What the user should know of it beforehand."""

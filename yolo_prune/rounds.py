@@ -12,6 +12,7 @@ from typing import Any
 from ultralytics.utils import LOGGER, SETTINGS
 from ultralytics.utils.files import increment_path
 
+from yolo_prune.averaging import best_share, between
 from yolo_prune.config import PruneConfig
 from yolo_prune.errors import RequestError, RunError
 from yolo_prune.evaluation import Accuracy, evaluate, example_images, latency_ms
@@ -277,6 +278,8 @@ class _Run:
             shutil.rmtree(directory, ignore_errors=True)
             self._slim_and_train(yolo, plan, number, directory, notes)
         checkpoint, plan = finished(directory, job.epochs), PruningPlan.load(directory / "plan.json")
+        if job.unseen:
+            checkpoint = self._averaged(checkpoint, notes, title)
         yolo = self._open(checkpoint)  # what is measured is what the file holds, in half precision
         measured = self._measured(yolo, Cost(**plan.cost["final"]), title)
         known = read_json(notes)
@@ -287,6 +290,7 @@ class _Run:
             map50_95_before_training=untouched.map50_95,
             checkpoint=str(checkpoint),
             batch_norms_reestimated=known["batch_norms_reestimated"],
+            training_kept=known.get("training_kept"),
             search=known["search"],
         )
         return yolo, plan, stage
@@ -315,6 +319,9 @@ class _Run:
             return
         LOGGER.info(f"yolo-prune: {title}: fine-tuning for {job.epochs} epochs")
         args = self._train_args()
+        if job.unseen:
+            with whole(_untrained(directory)) as temporary:
+                yolo.save(temporary)
         if config.distill:
             args["distill_model"] = str(self.teacher)
         # The last round is not regularised: nothing is removed after it.
@@ -323,8 +330,25 @@ class _Run:
         facts = {"round": number, "macs": cost["macs"], "params": cost["params"]}
         if before:
             facts[f"untrained_{job.metric.title}"] = before.metrics[job.metric.key]
-        fine_tune(yolo, job.dataset.yaml, job.epochs, directory, args, untrained=untrained, regularizer=regularizer,
-                  facts=facts)  # fmt: skip
+        data = job.dataset.listed(job.unseen.others, self.directory) if job.unseen else job.dataset.yaml
+        fine_tune(yolo, data, job.epochs, directory, args, untrained=untrained, regularizer=regularizer, facts=facts)
+
+    def _averaged(self, trained: Path | None, notes: Path, title: str) -> Path:
+        """The checkpoint of what is kept of a training: as much as loses least on the images that it left out."""
+        path, unseen = notes.parent / "weights" / "averaged.pt", self.job.unseen
+        if path.exists():
+            return path
+        start, end = YOLO(_untrained(notes.parent)), self._open(trained)
+        modules = [yolo.model.to(self.job.device).float() for yolo in (start, end)]
+        share = best_share(*modules, unseen)
+        LOGGER.info(f"yolo-prune: {title}: {share:.0%} of what training changed is kept, which loses least on "
+                    f"{len(unseen.indices)} training images that it left out")  # fmt: skip
+        write_json(notes, read_json(notes) | {"training_kept": share})
+        averaged = end.around(between(*modules, share))
+        averaged.ckpt["train_args"]["data"] = self.job.dataset.yaml  # not the list without those images
+        with whole(path) as temporary:
+            averaged.save(temporary)
+        return path
 
     def _open(self, checkpoint: Path | None) -> YOLO:
         """A YOLO that was trained. Raises RunError if training broke it."""
@@ -349,7 +373,8 @@ class _Run:
 
     def _summary(self) -> Summary:
         job = self.job
-        resolved = {"epochs": job.epochs, "rounds": job.rounds, "steps": job.steps, "reconstruct": job.reconstructs}
+        resolved = {"epochs": job.epochs, "rounds": job.rounds, "steps": job.steps, "reconstruct": job.reconstructs,
+                    "average": bool(job.unseen)}  # fmt: skip
         return Summary(
             model=job.model,
             task=job.base.task,
@@ -398,6 +423,12 @@ def _finished(directory: Path) -> PruneResult | None:
     summary = read_json(directory / "summary.json")
     model, plan = YOLO(directory / "weights" / "pruned.pt"), PruningPlan.load(directory / "plan.json")
     return PruneResult(model, plan, summary, directory)
+
+
+def _untrained(directory: Path) -> Path:
+    """The checkpoint of a round's model before its training."""
+    (directory / "weights").mkdir(exist_ok=True)
+    return directory / "weights" / "untrained.pt"
 
 
 def _known(slimmed: Slimmed) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class Stage:
     latency_ms: float | None = None
     checkpoint: str | None = None
     batch_norms_reestimated: bool | None = None
+    training_kept: float | None = None  # share of the way from the weights before training to those after it
     search: dict[str, Any] | None = None  # mAP on training images: "start", "best", after so many "tries"
 
     @classmethod
