@@ -46,6 +46,8 @@ TUNING: dict[str, dict[str, Any]] = {
     "lr0 0.0005": {"lr0": 5e-4},
     "lr0 0.0002": {"lr0": 2e-4},
     "lr0 0.0001": {"lr0": 1e-4},
+    "lr0 0.001, averaged": {"lr0": 1e-3, "average": True},
+    "lr0 0.0005, averaged": {"lr0": 5e-4, "average": True},
     "lr0 0.0005, mosaic to half of the epochs": {"lr0": 5e-4, "mosaic": 1.0},
     "lr0 0.0005, distilled": {"lr0": 5e-4, "distill": True},
 }
@@ -116,7 +118,10 @@ def measure(
         options = dict(TUNING.get(way, {}))
         if options.pop("distill", False):
             options["distill_model"] = str(teacher)
-        tuned = model if way == "untrained" else bench.trained(model, EPOCHS[bench.name], seed, **options)
+        tuned = model
+        if way != "untrained":
+            tune = bench.averaged if options.pop("average", False) else bench.trained
+            tuned = tune(model, EPOCHS[bench.name], seed, **options)
         results.put(key, bench.accuracy(tuned))
         print(f"{key} {results.figures[key]:.3f}", flush=True)
 

@@ -2,12 +2,14 @@
 
     python -m benchmarks.quality [--out quality.json] [--plot quality.png] [--data coco-mini bccd]
                                  [--macs 0.9 0.8 0.7 0.6 0.54 0.4] [--tune coco-mini:0.54 ...] [--arms yolo-prune ...]
-                                 [--seeds 0 1 2] [--imgsz 320] [--parts] [--show]
+                                 [--seeds 0 1 2] [--imgsz 320] [--parts] [--no-average] [--show]
 
 Calibration images (256, or as many as there are) and fine-tuning images are those of the train split, alike for all
 arms; mAP50-95 is measured on val, by which nothing in the run is chosen. Batch norms of arms that do not reconstruct
 are re-estimated where that lowers the loss on training images. All arms are fine-tuned by the tool's recipe, for 6
-epochs (coco-mini) or 8 (bccd). A seed draws the calibration images, random scores and the order of training. Resumable.
+epochs (coco-mini) or 8 (bccd), and averaged with what they were before as far as that helps on training images left
+out (with --no-average: on all images and not averaged). A seed draws the calibration images, random scores and the
+order of training. Resumable.
 """
 
 from __future__ import annotations
@@ -64,12 +66,13 @@ def main() -> None:
     parser.add_argument("--tune", nargs="*", help="data:macs that are fine-tuned; default: all")
     parser.add_argument("--arms", nargs="+", default=None)
     parser.add_argument("--parts", action="store_true", help="what each part adds, instead of the comparison")
+    parser.add_argument("--no-average", action="store_true", help="keep all of a fine-tuning, on all images")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--show", action="store_true", help="only print and plot what the output file holds")
     args = parser.parse_args()
     print(describe())
-    results = Results(args.out)
+    results, average = Results(args.out), not args.no_average
     arms = args.arms or [*(PARTS if args.parts else {**ARMS, **PEERS})]
     cells = [(data, macs) for data in args.data for macs in args.macs]
     tuned = cells if args.tune is None else [(d, float(m)) for d, m in (cell.split(":") for cell in args.tune)]
@@ -82,30 +85,36 @@ def main() -> None:
                 calibration = Calibration.draw(bench.dataset, SAMPLES, args.imgsz, BATCH, seed)
                 for macs in args.macs:
                     for arm in arms:
-                        measure(results, bench, calibration, arm, macs, seed, (data, macs) in tuned)
-    print_table(results, arms, cells, args.imgsz)
+                        tune = average if (data, macs) in tuned else None
+                        measure(results, bench, calibration, arm, macs, seed, tune)
+    print_table(results, arms, cells, args.imgsz, average)
     if args.plot:
-        plot(results, arms, args.data, args.macs, args.imgsz, args.plot)
+        plot(results, arms, args.data, args.macs, args.imgsz, average, args.plot)
 
 
 def measure(
-    results: Results, bench: Bench, calibration: Calibration, arm: str, macs: float, seed: int, tune: bool
+    results: Results, bench: Bench, calibration: Calibration, arm: str, macs: float, seed: int, average: bool | None
 ) -> None:
-    """Put what is missing of one arm into the results."""
-    epochs = EPOCHS[bench.name]
+    """Put what is missing of one arm into the results: untrained, and fine-tuned unless `average` is None."""
     untrained, trained = (f"{bench.name}/{bench.imgsz}/{macs}/{arm}/{stage}/{seed}"
-                          for stage in ("untrained", f"{epochs} epochs"))  # fmt: skip
-    if untrained in results and (not tune or trained in results):
+                          for stage in ("untrained", fine_tuned(bench.name, bool(average))))  # fmt: skip
+    if untrained in results and (average is None or trained in results):
         return
     start = time.perf_counter()
     model = slimmed(bench, calibration, arm, macs, seed)
     seconds = time.perf_counter() - start
     if untrained not in results:
         results.put(untrained, bench.accuracy(model))
-    if tune and trained not in results:
-        results.put(trained, bench.accuracy(bench.trained(model, epochs, seed)))
+    if average is not None and trained not in results:
+        tune = bench.averaged if average else bench.trained
+        results.put(trained, bench.accuracy(tune(model, EPOCHS[bench.name], seed)))
     print(f"{seconds:5.0f} + {time.perf_counter() - start - seconds:4.0f} s {untrained} "
           f"{results.figures[untrained]:.3f} {results.figures.get(trained)}", flush=True)  # fmt: skip
+
+
+def fine_tuned(data: str, average: bool) -> str:
+    """What the figures after a fine-tuning are called in the results."""
+    return f"{EPOCHS[data]} epochs" + (", averaged" if average else "")
 
 
 def slimmed(bench: Bench, calibration: Calibration, arm: str, macs: float, seed: int) -> nn.Module:
@@ -141,7 +150,7 @@ def slimmed_by(options: dict[str, Any], bench: Bench, calibration: Calibration, 
     return slim if reconstructs else recalibrated(slim, calibration)[0]
 
 
-def print_table(results: Results, arms: list[str], cells: list[tuple[str, float]], imgsz: int) -> None:
+def print_table(results: Results, arms: list[str], cells: list[tuple[str, float]], imgsz: int, average: bool) -> None:
     """Untrained / fine-tuned, one row per arm."""
     print("\n| | " + " | ".join(f"{data} {macs:.0%}" for data, macs in cells) + " |\n|---|" + "---|" * len(cells))
     for arm in arms:
@@ -149,11 +158,19 @@ def print_table(results: Results, arms: list[str], cells: list[tuple[str, float]
         for data, macs in cells:
             key = f"{data}/{imgsz}/{macs}/{arm}"
             row.append(f"{cell(found(results, f'{key}/untrained'))} / "
-                       f"{cell(found(results, f'{key}/{EPOCHS[data]} epochs'))}")  # fmt: skip
+                       f"{cell(found(results, f'{key}/{fine_tuned(data, average)}'))}")  # fmt: skip
         print(f"| {arm} | " + " | ".join(row) + " |")
 
 
-def plot(results: Results, arms: list[str], datasets: list[str], shares: list[float], imgsz: int, path: Path) -> None:
+def plot(
+    results: Results,
+    arms: list[str],
+    datasets: list[str],
+    shares: list[float],
+    imgsz: int,
+    average: bool,
+    path: Path,
+) -> None:
     """mAP over MACs kept, a row of panels for each dataset: untrained, fine-tuned."""
     import matplotlib
 
@@ -162,7 +179,7 @@ def plot(results: Results, arms: list[str], datasets: list[str], shares: list[fl
 
     figure, axes = plt.subplots(len(datasets), 2, figsize=(11, 4 * len(datasets)), squeeze=False, sharex=True)
     for data, row in zip(datasets, axes, strict=True):
-        for stage, axis in zip(("untrained", f"{EPOCHS[data]} epochs"), row, strict=True):
+        for stage, axis in zip(("untrained", fine_tuned(data, average)), row, strict=True):
             for arm in arms:
                 points = [(macs, found(results, f"{data}/{imgsz}/{macs}/{arm}/{stage}")) for macs in sorted(shares)]
                 points = [(100 * macs, sum(v) / len(v)) for macs, v in points if v]
