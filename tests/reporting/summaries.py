@@ -18,7 +18,7 @@ def made_up(task: str = "detect", **changes: Any) -> dict[str, Any]:
     """A finished run of two rounds, with what runs have always recorded."""
     key = METRICS[task].key
     rounds = [
-        _stage(1_420_000_000, 2_150_000, {key: 0.381}, {key: 0.312}, latency_ms=15.5),
+        _stage(1_420_000_000, 2_150_000, {key: 0.381}, {key: 0.312}, latency_ms=15.5, training_kept=0.625),
         _stage(1_080_000_000, 1_500_000, {key: 0.352}, {key: 0.204}, latency_ms=12.25),
     ]
     summary = Summary(

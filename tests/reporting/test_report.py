@@ -44,6 +44,7 @@ def test_the_page_holds_all_that_a_run_recorded(tmp_path):
         "reproduce",
     ]  # fmt: skip
     assert "the mAP is no evidence" in _text(page, "notes")
+    assert "Of what fine-tuning changed, 62% (round 1) was kept" in _text(page, "trajectory")
     for row in rows(summary):
         assert " ".join(" ".join(row).split()) in _text(page, "stages")
     assert page.count("data:image/jpeg;base64,") == 2

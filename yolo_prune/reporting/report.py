@@ -60,6 +60,7 @@ def write_report(directory: Path) -> Path:
         data=Path(str(summary.get("data"))).name,
         cards=_cards(summary, directory),
         tuned=was_trained(summary),
+        kept=_kept(summary),
         instead=_instead(summary),
         layers=layers_by_stage(summary),
         scored=[scores and scores["title"] for scores in summary.get("scores") or []],
@@ -110,6 +111,12 @@ def _sizes(summary: dict[str, Any], directory: Path) -> tuple[int | None, int | 
 
 def _size(path: Path | None) -> int | None:
     return path.stat().st_size if path and path.is_file() else None
+
+
+def _kept(summary: dict[str, Any]) -> str:
+    """How much of each round's fine-tuning was kept, in words; nothing where all was."""
+    shares = {number: stage.get("training_kept") for number, stage in enumerate(summary["rounds"], 1)}
+    return ", ".join(f"{share:.0%} (round {number})" for number, share in shares.items() if share is not None)
 
 
 def _instead(summary: dict[str, Any]) -> dict[str, Any] | None:
