@@ -218,7 +218,7 @@ def test_what_training_ruins_is_not_kept(yolov8n_bccd, tmp_path, monkeypatch):
     left_out = {*resolve(str(data), None, 3).images("train")} - {
         *(tmp_path / "out" / "training.txt").read_text().splitlines()
     }
-    assert len(left_out) == 8
+    assert len(left_out) == 10
     everything = YOLO(yolov8n_bccd).prune(**options, average=False, out=tmp_path / "all")
     assert everything.summary["final"]["map50_95"] < final["map50_95"] - 0.1
     assert everything.summary["final"]["training_kept"] is None

@@ -95,15 +95,13 @@ class Calibration:
         return cls(*(TrainingImages(source, indices, min(batch, BATCH)) for indices in parts))
 
     def unseen(self) -> TrainingImages | None:
-        """Some of the images to judge on, for training to leave out: a tenth of the split, but 8 to 64.
+        """Some of the images to judge on, for training to leave out: a twentieth of the split, but 16 to 64.
 
-        None where the split is so small that 8 would be more than a quarter of it.
+        Fewer where they would be more than a quarter of it; None where that is less than 8.
         """
         images = len(self.judging.source)
-        if images < 4 * LEAST_UNSEEN:
-            return None
-        count = min(64, max(LEAST_UNSEEN, images // 10))
-        return replace(self.judging, indices=self.judging.indices[:count])
+        count = min(images // 4, max(16, images // 20), 64)
+        return replace(self.judging, indices=self.judging.indices[:count]) if count >= LEAST_UNSEEN else None
 
     @property
     def all_scored(self) -> TrainingImages:

@@ -100,8 +100,8 @@ class PruneConfig:
         distill: whether fine-tuning also learns from the model as it was before the first round (Ultralytics'
             distill_model; another teacher: pass that argument on).
         average: whether the weights after a round's training are averaged with those before, by the share that loses
-            least on some images (a tenth of the training images, 64 at most) that training then leaves out; None: where
-            a slimmed model is trained on 32 images or more, not for classification and not with `regularize`.
+            least on some images (a twentieth of the training images, but 16 to 64) that training then leaves out; None:
+            where a slimmed model is trained on 32 images or more, not for classification and not with `regularize`.
         regularize: a penalty and its strength for pruning-aware training, "contribution:1", "bn-scale:0.01" or
             "group-norm:0.01": the model is trained with it for `epochs` before the first round, and in all rounds but
             the last; None: no such training.

@@ -8,7 +8,7 @@ from typing import Any
 from yolo_prune.errors import RequestError
 
 MODEL = Path(__file__).with_name("scenes.pt")  # made by train.py
-DEFAULTS = {"rounds": 2, "epochs": 3, "lr0": 1e-4, "samples": 128, "imgsz": 160, "batch": 16, "workers": 0}
+DEFAULTS = {"rounds": 2, "epochs": 3, "samples": 128, "imgsz": 160, "batch": 16, "workers": 0}
 TRAIN, VAL = 256, 128  # images
 
 
