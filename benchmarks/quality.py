@@ -87,9 +87,9 @@ def main() -> None:
                     for arm in arms:
                         tune = average if (data, macs) in tuned else None
                         measure(results, bench, calibration, arm, macs, seed, tune)
-    print_table(results, arms, cells, args.imgsz, average)
+    print_table(results, arms, cells, args.imgsz)
     if args.plot:
-        plot(results, arms, args.data, args.macs, args.imgsz, average, args.plot)
+        plot(results, arms, args.data, args.macs, args.imgsz, args.plot)
 
 
 def measure(
@@ -150,45 +150,40 @@ def slimmed_by(options: dict[str, Any], bench: Bench, calibration: Calibration, 
     return slim if reconstructs else recalibrated(slim, calibration)[0]
 
 
-def print_table(results: Results, arms: list[str], cells: list[tuple[str, float]], imgsz: int, average: bool) -> None:
-    """Untrained / fine-tuned, one row per arm."""
+def print_table(results: Results, arms: list[str], cells: list[tuple[str, float]], imgsz: int) -> None:
+    """Untrained / fine-tuned and averaged / fine-tuned, one row per arm."""
     print("\n| | " + " | ".join(f"{data} {macs:.0%}" for data, macs in cells) + " |\n|---|" + "---|" * len(cells))
     for arm in arms:
         row = []
         for data, macs in cells:
-            key = f"{data}/{imgsz}/{macs}/{arm}"
-            row.append(f"{cell(found(results, f'{key}/untrained'))} / "
-                       f"{cell(found(results, f'{key}/{fine_tuned(data, average)}'))}")  # fmt: skip
+            stages = ("untrained", fine_tuned(data, True), fine_tuned(data, False))
+            row.append(" / ".join(cell(found(results, f"{data}/{imgsz}/{macs}/{arm}/{stage}")) for stage in stages))
         print(f"| {arm} | " + " | ".join(row) + " |")
 
 
-def plot(
-    results: Results,
-    arms: list[str],
-    datasets: list[str],
-    shares: list[float],
-    imgsz: int,
-    average: bool,
-    path: Path,
-) -> None:
-    """mAP over MACs kept, a row of panels for each dataset: untrained, fine-tuned."""
+def plot(results: Results, arms: list[str], datasets: list[str], shares: list[float], imgsz: int, path: Path) -> None:
+    """mAP over MACs kept, a row of panels for each dataset: untrained, fine-tuned (dotted: not averaged)."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(len(datasets), 2, figsize=(11, 4 * len(datasets)), squeeze=False, sharex=True)
-    for data, row in zip(datasets, axes, strict=True):
-        for stage, axis in zip(("untrained", fine_tuned(data, average)), row, strict=True):
-            for arm in arms:
+    for data, (before, after) in zip(datasets, axes, strict=True):
+        averaged, last = (fine_tuned(data, average) for average in (True, False))
+        lines = ((before, "untrained", "o-"), (after, averaged, "o-"), (after, last, "x:"))
+        for i, arm in enumerate(arms):
+            for axis, stage, style in lines:
                 points = [(macs, found(results, f"{data}/{imgsz}/{macs}/{arm}/{stage}")) for macs in sorted(shares)]
                 points = [(100 * macs, sum(v) / len(v)) for macs, v in points if v]
                 if points:
-                    axis.plot(*zip(*points, strict=True), marker="o", label=arm)
-            base = results.figures.get(f"{data}/{imgsz}/base/0")
+                    axis.plot(*zip(*points, strict=True), style, color=f"C{i}", label=arm)
+        base = results.figures.get(f"{data}/{imgsz}/base/0")
+        titles = ("untrained", f"{EPOCHS[data]} epochs (dotted: last epoch, not averaged)")
+        for axis, title in zip((before, after), titles, strict=True):
             if base is not None:
                 axis.axhline(base, color="grey", linestyle=":", label="base")
-            axis.set(title=f"{data}, {stage}", xlabel="% of the MACs kept", ylabel="mAP50-95")
+            axis.set(title=f"{data}, {title}", xlabel="% of the MACs kept", ylabel="mAP50-95")
     figure.tight_layout(rect=(0, 0.07, 1, 1))
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="lower center", ncol=3, fontsize=9)
     figure.savefig(path, dpi=110)

@@ -1,6 +1,6 @@
 """The whole way on real weights and real images: the README's result.
 
-    python -m benchmarks.whole_way [--cases coco-mini bccd ...] [--out DIR] [yolo-prune options]
+    python -m benchmarks.whole_way [--cases coco-mini bccd ...] [--out DIR] [yolo-prune options, as --no-average]
 
 Runs the command for each case, with seed 0, once, and prints its wall time and table. Options override the case's.
 The checkpoints' batch-norm scales are re-estimated (datasets.yaml), so take rows of bn-scale with care.
