@@ -75,10 +75,8 @@ def measure(results: Results, cell: str, lr0: float, seeds: list[int], directory
 
 def along(bench: Bench, slim: nn.Module, seed: int, lr0: float, leaves_out: bool) -> dict[str, Any]:
     """mAP between the slimmed model and what it is trained to; the share that the images left out choose."""
-    unseen = Calibration.draw(bench.dataset, SAMPLES, bench.imgsz, BATCH, seed).unseen()
-    with tempfile.TemporaryDirectory() as directory:
-        data = bench.dataset.listed(unseen.others, Path(directory)) if leaves_out else None
-        end = bench.trained(copy.deepcopy(slim), EPOCHS[bench.name], seed, data=data, lr0=lr0)
+    unseen = bench.unseen(seed)
+    end = bench.trained(copy.deepcopy(slim), EPOCHS[bench.name], seed, unseen if leaves_out else None, lr0=lr0)
     kept = best_share(slim, end, unseen) if leaves_out else None
     return {"map50_95": {str(point): bench.accuracy(between(slim, end, point)) for point in POINTS}, "kept": kept}
 

@@ -17,7 +17,7 @@ from torch import nn
 from benchmarks.data import prepare, weights
 from yolo_prune import YOLO, criteria
 from yolo_prune.averaging import best_share, between
-from yolo_prune.calibration import Calibration
+from yolo_prune.calibration import Calibration, TrainingImages
 from yolo_prune.dataset import Dataset, resolve
 from yolo_prune.evaluation import GroundTruth, evaluate
 from yolo_prune.files import whole
@@ -109,26 +109,26 @@ class Bench:
         """The model (or that with new batch norms, if its loss is lower) fine-tuned at a rate for cut models."""
         return self.trained(recalibrated(model, self.calibration)[0], epochs, seed, lr0=RATE)
 
+    def unseen(self, seed: int) -> TrainingImages:
+        """The training images that the tool leaves out of a fine-tuning."""
+        return Calibration.draw(self.dataset, SAMPLES, self.imgsz, BATCH, seed).unseen()
+
     def averaged(self, model: nn.Module, epochs: int, seed: int = 0, **train_args: Any) -> nn.Module:
         """The model after the tool's own fine-tuning, of which as much is kept as loses least on images left out."""
-        unseen = Calibration.draw(self.dataset, SAMPLES, self.imgsz, BATCH, seed).unseen()
-        start = copy.deepcopy(model).float()
-        with tempfile.TemporaryDirectory() as directory:
-            data = self.dataset.listed(unseen.others, Path(directory))
-            end = self.trained(model, epochs, seed, data=data, **train_args)
+        unseen, start = self.unseen(seed), copy.deepcopy(model).float()
+        end = self.trained(model, epochs, seed, unseen, **train_args)
         return between(start, end, best_share(start, end, unseen))
 
     def trained(
-        self, model: nn.Module, epochs: int, seed: int = 0, data: str | None = None, **train_args: Any
+        self, model: nn.Module, epochs: int, seed: int = 0, unseen: TrainingImages | None = None, **train_args: Any
     ) -> nn.Module:
-        """The model after the last epoch of the tool's own fine-tuning."""
+        """The model after the last epoch of the tool's own fine-tuning, on all images but `unseen`."""
         arguments = {"imgsz": self.imgsz, "batch": BATCH, "seed": seed, "val": False, "verbose": False, "workers": 0}
         arguments |= train_args
         record(model, history(model))  # also those that others have slimmed are to stay as they are
         with tempfile.TemporaryDirectory() as directory:
-            path = fine_tune(
-                self.yolo.around(model), data or self.dataset.yaml, epochs, Path(directory, "run"), arguments
-            )
+            data = self.dataset.listed(unseen.others, Path(directory)) if unseen else self.dataset.yaml
+            path = fine_tune(self.yolo.around(model), data, epochs, Path(directory, "run"), arguments)
             return YOLO(path).model.float()
 
 

@@ -306,14 +306,13 @@ class _Run:
         if job.calibration is not None and not untrained and not job.reconstructs:
             slim, changed = recalibrated(slim.to(job.device), job.calibration)
         yolo = yolo.around(slim)
-        directory.mkdir()
+        (directory / "weights").mkdir(parents=True)
         plan.save(directory / "plan.json")
         before = self._accuracy(yolo, f"{title}, before training") if job.epochs else None
         known = {"before": before and asdict(before), "batch_norms_reestimated": changed}
         write_json(notes, known | _known(slimmed))
         if not job.epochs:
             checkpoint = directory / "weights" / "last.pt"
-            checkpoint.parent.mkdir()
             with whole(checkpoint) as temporary:
                 yolo.save(temporary)
             return
@@ -427,7 +426,6 @@ def _finished(directory: Path) -> PruneResult | None:
 
 def _untrained(directory: Path) -> Path:
     """The checkpoint of a round's model before its training."""
-    (directory / "weights").mkdir(exist_ok=True)
     return directory / "weights" / "untrained.pt"
 
 
