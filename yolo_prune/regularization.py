@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from yolo_prune import criteria
-from yolo_prune.criteria.contribution import Contributions
+from yolo_prune.criteria.contribution import Contributions, mean_squares
 from yolo_prune.criteria.layer import layers
 from yolo_prune.errors import RequestError
 from yolo_prune.structure.blocks import conv_blocks, making_weight, reading_weight
@@ -112,7 +112,7 @@ class Contribution(Penalty):
 
     def _contributions(self, model: nn.Module, name: str) -> torch.Tensor:
         weight = reading_weight(model.get_submodule(name)).float().flatten(2)
-        parts = torch.einsum("oik,ikl,oil->oi", weight, self.patches[name], weight).clamp_min(0)
+        parts = mean_squares(weight, self.patches[name])
         return (parts * self.scale[name].unsqueeze(1) + SMALL).sqrt().mean(0)
 
 

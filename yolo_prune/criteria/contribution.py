@@ -70,7 +70,16 @@ alias("contribution", "contribution:centred")
 
 def _relative(layer: Layer, patches: torch.Tensor, pre: torch.Tensor) -> torch.Tensor:
     """Mean over outputs j of sqrt(scale_j^2 w_ij' patches_i w_ij / pre_j), (in); an output that is 0 reads nothing."""
-    weight = layer.reading.double().flatten(2)
-    parts = torch.einsum("oik,ikl,oil->oi", weight, patches, weight).clamp_min(0)
+    parts = mean_squares(layer.reading.double().flatten(2), patches)
     whole = pre.clamp_min(0).unsqueeze(1)
     return torch.where(whole > 0, parts / whole.clamp_min(torch.finfo(whole.dtype).tiny), 0).sqrt().mean(0)
+
+
+def mean_squares(weight: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+    """Mean squares of what each output makes of each input alone, (out, in); differentiable.
+
+    Args:
+        weight: (out, in, kernel).
+        patches: (in, kernel, kernel), the mean (or sum) of products of what lies under the kernel, or its covariance.
+    """
+    return torch.einsum("oik,ikl,oil->oi", weight, patches, weight).clamp_min(0)
