@@ -2,14 +2,14 @@
 
     python -m benchmarks.quality [--out quality.json] [--plot quality.png] [--data coco-mini bccd]
                                  [--macs 0.9 0.8 0.7 0.6 0.54 0.4] [--tune coco-mini:0.54 ...] [--arms yolo-prune ...]
-                                 [--seeds 0 1 2] [--imgsz 320] [--parts] [--no-average] [--show]
+                                 [--seeds 0 1 2] [--imgsz 320] [--parts] [--no-average] [--lr0 0.001] [--show]
 
 Calibration images (256, or as many as there are) and fine-tuning images are those of the train split, alike for all
 arms; mAP50-95 is measured on val, by which nothing in the run is chosen. Batch norms of arms that do not reconstruct
 are re-estimated where that lowers the loss on training images. All arms are fine-tuned by the tool's recipe, for 6
-epochs (coco-mini) or 8 (bccd), and averaged with what they were before as far as that helps on training images left
-out (with --no-average: on all images and not averaged). A seed draws the calibration images, random scores and the
-order of training. Resumable.
+epochs (coco-mini) or 8 (bccd), at its learning rate unless --lr0 gives another, and averaged with what they were before
+as far as that helps on training images left out (with --no-average: on all images and not averaged). A seed draws the
+calibration images, random scores and the order of training. Resumable.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would drown the table
 
@@ -67,12 +67,13 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", default=None)
     parser.add_argument("--parts", action="store_true", help="what each part adds, instead of the comparison")
     parser.add_argument("--no-average", action="store_true", help="keep all of a fine-tuning, on all images")
+    parser.add_argument("--lr0", type=float, help="learning rate of fine-tuning; default: the recipe's")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--show", action="store_true", help="only print and plot what the output file holds")
     args = parser.parse_args()
     print(describe())
-    results, average = Results(args.out), not args.no_average
+    results, tuning = Results(args.out), Tuning(not args.no_average, args.lr0)
     arms = args.arms or [*(PARTS if args.parts else {**ARMS, **PEERS})]
     cells = [(data, macs) for data in args.data for macs in args.macs]
     tuned = cells if args.tune is None else [(d, float(m)) for d, m in (cell.split(":") for cell in args.tune)]
@@ -85,36 +86,44 @@ def main() -> None:
                 calibration = Calibration.draw(bench.dataset, SAMPLES, args.imgsz, BATCH, seed)
                 for macs in args.macs:
                     for arm in arms:
-                        tune = average if (data, macs) in tuned else None
+                        tune = tuning if (data, macs) in tuned else None
                         measure(results, bench, calibration, arm, macs, seed, tune)
-    print_table(results, arms, cells, args.imgsz)
+    print_table(results, arms, cells, args.imgsz, args.lr0)
     if args.plot:
         plot(results, arms, args.data, args.macs, args.imgsz, args.plot)
 
 
+class Tuning(NamedTuple):
+    """How an arm is fine-tuned: averaged or not, and at which learning rate (None: the recipe's)."""
+
+    average: bool
+    lr0: float | None = None
+
+    def stage(self, data: str) -> str:
+        """What the figures after it are called in the results."""
+        rate = f", lr0 {self.lr0:g}" if self.lr0 is not None else ""
+        return f"{EPOCHS[data]} epochs{rate}" + (", averaged" if self.average else "")
+
+
 def measure(
-    results: Results, bench: Bench, calibration: Calibration, arm: str, macs: float, seed: int, average: bool | None
+    results: Results, bench: Bench, calibration: Calibration, arm: str, macs: float, seed: int, tuning: Tuning | None
 ) -> None:
-    """Put what is missing of one arm into the results: untrained, and fine-tuned unless `average` is None."""
-    untrained, trained = (f"{bench.name}/{bench.imgsz}/{macs}/{arm}/{stage}/{seed}"
-                          for stage in ("untrained", fine_tuned(bench.name, bool(average))))  # fmt: skip
-    if untrained in results and (average is None or trained in results):
+    """Put what is missing of one arm into the results: untrained, and fine-tuned if `tuning` says how."""
+    stages = ("untrained", tuning.stage(bench.name) if tuning else "untrained")
+    untrained, trained = (f"{bench.name}/{bench.imgsz}/{macs}/{arm}/{stage}/{seed}" for stage in stages)
+    if untrained in results and trained in results:
         return
     start = time.perf_counter()
     model = slimmed(bench, calibration, arm, macs, seed)
     seconds = time.perf_counter() - start
     if untrained not in results:
         results.put(untrained, bench.accuracy(model))
-    if average is not None and trained not in results:
-        tune = bench.averaged if average else bench.trained
-        results.put(trained, bench.accuracy(tune(model, EPOCHS[bench.name], seed)))
+    if tuning and trained not in results:
+        tune = bench.averaged if tuning.average else bench.trained
+        rate = {} if tuning.lr0 is None else {"lr0": tuning.lr0}
+        results.put(trained, bench.accuracy(tune(model, EPOCHS[bench.name], seed, **rate)))
     print(f"{seconds:5.0f} + {time.perf_counter() - start - seconds:4.0f} s {untrained} "
           f"{results.figures[untrained]:.3f} {results.figures.get(trained)}", flush=True)  # fmt: skip
-
-
-def fine_tuned(data: str, average: bool) -> str:
-    """What the figures after a fine-tuning are called in the results."""
-    return f"{EPOCHS[data]} epochs" + (", averaged" if average else "")
 
 
 def slimmed(bench: Bench, calibration: Calibration, arm: str, macs: float, seed: int) -> nn.Module:
@@ -150,13 +159,15 @@ def slimmed_by(options: dict[str, Any], bench: Bench, calibration: Calibration, 
     return slim if reconstructs else recalibrated(slim, calibration)[0]
 
 
-def print_table(results: Results, arms: list[str], cells: list[tuple[str, float]], imgsz: int) -> None:
+def print_table(
+    results: Results, arms: list[str], cells: list[tuple[str, float]], imgsz: int, lr0: float | None
+) -> None:
     """Untrained / fine-tuned and averaged / fine-tuned, one row per arm."""
     print("\n| | " + " | ".join(f"{data} {macs:.0%}" for data, macs in cells) + " |\n|---|" + "---|" * len(cells))
     for arm in arms:
         row = []
         for data, macs in cells:
-            stages = ("untrained", fine_tuned(data, True), fine_tuned(data, False))
+            stages = ("untrained", Tuning(True, lr0).stage(data), Tuning(False, lr0).stage(data))
             row.append(" / ".join(cell(found(results, f"{data}/{imgsz}/{macs}/{arm}/{stage}")) for stage in stages))
         print(f"| {arm} | " + " | ".join(row) + " |")
 
@@ -170,7 +181,7 @@ def plot(results: Results, arms: list[str], datasets: list[str], shares: list[fl
 
     figure, axes = plt.subplots(len(datasets), 2, figsize=(11, 4 * len(datasets)), squeeze=False, sharex=True)
     for data, (before, after) in zip(datasets, axes, strict=True):
-        averaged, last = (fine_tuned(data, average) for average in (True, False))
+        averaged, last = (Tuning(average).stage(data) for average in (True, False))
         lines = ((before, "untrained", "o-"), (after, averaged, "o-"), (after, last, "x:"))
         for i, arm in enumerate(arms):
             for axis, stage, style in lines:
