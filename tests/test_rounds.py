@@ -331,15 +331,16 @@ def test_a_full_disk_is_told_and_the_run_goes_on_with_room(scenes_model, small_d
 
 
 @pytest.mark.slow
-def test_a_run_that_is_interrupted_says_how_to_go_on(scenes_model, tmp_path):
-    """Ctrl-C, as soon as the first round has begun."""
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_interrupted_says_how_to_go_on(scenes_model, by, tmp_path):
+    """Ctrl-C, or a scheduler, as soon as the first round has begun."""
     options = [f"{name}={value}" for name, value in SMALL.items() if name in ("workers", "plots")]
     command = [sys.executable, "-m", "yolo_prune.cli", "--model", scenes_model, "--out", tmp_path / "out", *options]
     process = subprocess.Popen([*map(str, command), "--rounds", "2", "--epochs", "50", "--samples", "6"],
                                stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True)  # fmt: skip
     for line in process.stdout:
         if "round 1/2: fine-tuning" in line:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(by)
             break
     said = process.communicate()[0]
     assert process.returncode == 1

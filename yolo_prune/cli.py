@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -262,6 +263,7 @@ def _console(stderr: bool = False):
 
 def main() -> None:
     """Entry point. Exit status: 0 done, 2 the request is wrong, 1 anything else."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's end of time is as Ctrl-C
     try:
         if "_YOLO_PRUNE_COMPLETE" in os.environ:
             cli(prog_name="yolo-prune")  # a shell asks what could be typed next
