@@ -88,7 +88,7 @@ def main() -> None:
                     for arm in arms:
                         tune = tuning if (data, macs) in tuned else None
                         measure(results, bench, calibration, arm, macs, seed, tune)
-    print_table(results, arms, cells, args.imgsz, args.lr0)
+    print_tables(results, arms, args.data, args.macs, args.imgsz, args.lr0)
     if args.plot:
         plot(results, arms, args.data, args.macs, args.imgsz, args.plot)
 
@@ -159,17 +159,26 @@ def slimmed_by(options: dict[str, Any], bench: Bench, calibration: Calibration, 
     return slim if reconstructs else recalibrated(slim, calibration)[0]
 
 
-def print_table(
-    results: Results, arms: list[str], cells: list[tuple[str, float]], imgsz: int, lr0: float | None
+def print_tables(
+    results: Results, arms: list[str], datasets: list[str], shares: list[float], imgsz: int, lr0: float | None
 ) -> None:
-    """Untrained / fine-tuned and averaged / fine-tuned, one row per arm."""
-    print("\n| | " + " | ".join(f"{data} {macs:.0%}" for data, macs in cells) + " |\n|---|" + "---|" * len(cells))
-    for arm in arms:
-        row = []
-        for data, macs in cells:
-            stages = ("untrained", Tuning(True, lr0).stage(data), Tuning(False, lr0).stage(data))
-            row.append(" / ".join(cell(found(results, f"{data}/{imgsz}/{macs}/{arm}/{stage}")) for stage in stages))
-        print(f"| {arm} | " + " | ".join(row) + " |")
+    """Of each dataset one table untrained and one fine-tuned, with a row for every way that an arm was trained."""
+    tunings = [Tuning(True), Tuning(False)] + ([Tuning(True, lr0), Tuning(False, lr0)] if lr0 is not None else [])
+    for data in datasets:
+        base = cell(found(results, f"{data}/{imgsz}/base"))
+        untrained = {arm: f"{arm}/untrained" for arm in arms}
+        tuned = {f"{arm}, {tuning.stage(data)}": f"{arm}/{tuning.stage(data)}" for arm in arms for tuning in tunings}
+        for title, rows in (("untrained", untrained), ("fine-tuned", tuned)):
+            print(
+                f"\n| {data}, {imgsz} px (base {base}), {title} | "
+                + " | ".join(f"{macs:.0%}" for macs in shares)
+                + " |"
+            )
+            print("|---|" + "---|" * len(shares))
+            for name, key in rows.items():
+                figures = [found(results, f"{data}/{imgsz}/{macs}/{key}") for macs in shares]
+                if any(figures):
+                    print(f"| {name} | " + " | ".join(cell(values) for values in figures) + " |")
 
 
 def plot(results: Results, arms: list[str], datasets: list[str], shares: list[float], imgsz: int, path: Path) -> None:
