@@ -74,7 +74,7 @@ def cli() -> None:
 @_option(TARGET, "--protect", multiple=True, metavar="PATTERN", help="Layers that keep all channels; repeatable.")
 @_option(CHOICE, "--criterion", metavar="EXPR", help="Default: expressiveness*taylor.")
 @_option(CHOICE, "--allocation", metavar="HOW", help="global (default), uniform, or sensitivity.")
-@_option(CHOICE, "--steps", type=int, metavar="S", help="Scorings; default: 4 in all rounds.")
+@_option(CHOICE, "--steps", type=int, metavar="S", help="Scorings in each round; default: 4 in all.")
 @_option(CHOICE, "--reconstruct/--no-reconstruct", default=None, help="Solve layers anew; default: with images.")
 @_option(CHOICE, "--search", metavar="TIME", help="Try other widths: for 10m, or N plans.")
 @_option(CHOICE, "--cost-exponent", type=float, metavar="X", help="Scores over savings ** X; default: 1.")

@@ -99,7 +99,11 @@ class _Run:
     def plan_only(self) -> PruneResult:
         """A dry run: the plan and its cost."""
         job, summary = self.job, self.summary
-        slimmed = job.slim(job.base.model, 1.0, job.rounds * job.steps, job.untrained)
+        try:
+            slimmed = job.slim(job.base.model, 1.0, job.rounds * job.steps, job.untrained)
+        except RequestError:  # a target that only selection finds out of reach: nothing is left of the request
+            self.directory.rmdir()
+            raise
         plan, known = slimmed.plan, _known(slimmed)
         plan.save(self.directory / "plan.json")
         summary.layers = self._layers(plan)
