@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from yolo_prune import RequestError
@@ -25,6 +27,23 @@ def test_a_set_whose_val_images_are_trained_on_is_no_evidence(bccd):
     assert dataset.evidence
     assert not type(dataset)(dataset.yaml, {**dataset.info, "val": dataset.info["train"]}).evidence
     assert not type(dataset)(dataset.yaml, dataset.info, fallback=True).evidence
+
+
+def test_splits_that_share_images_are_no_evidence(tmp_path):
+    dataset = resolve(write_scenes(tmp_path / "data", train=4, val=2, size=32), None, 5)
+    images = tmp_path / "data" / "images"
+    train, val = str(images / "train"), str(images / "val")
+    listed = {}
+    for name, lines in {"of_train": ["./images/train/0.jpg"], "of_val": ["", f"{val}/0.jpg"]}.items():
+        listed[name] = str(tmp_path / "data" / f"{name}.txt")
+        Path(listed[name]).write_text("\n".join(lines))
+    apart = [(train, val), ([train], val), (listed["of_train"], val), (listed["of_train"], listed["of_val"])]
+    shared = [(train, train), ([train, val], val), (str(images), val), (train, [str(images)]), (listed["of_val"], val),
+              (train, listed["of_train"]), (listed["of_val"], [listed["of_train"], listed["of_val"]])]  # fmt: skip
+    for pairs, evidence in ((apart, True), (shared, False)):
+        for one, other in pairs:
+            info = {**dataset.info, "train": one, "val": other}
+            assert type(dataset)(dataset.yaml, info).evidence is evidence, (one, other)
 
 
 def test_annotations_are_found_where_the_yaml_says(coco_mini, bccd):

@@ -1,8 +1,12 @@
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
 from yolo_prune import YOLO, RequestError
 from yolo_prune.dataset import resolve
+from yolo_prune.demo.scenes import write_scenes
 from yolo_prune.evaluation import GroundTruth, evaluate, example_images, latency_ms
 
 
@@ -19,16 +23,16 @@ def from_labels(from_json):
 
 
 def _perfect(truth):
-    stems = {number: stem for stem, number in truth.image_ids.items()}
+    images = {number: image for image, number in truth.image_ids.items()}
     return [
         {
-            "stem": stems[a["image_id"]],
+            "image": images[a["image_id"]],
             "class": truth.category_ids.index(a["category_id"]),
             "bbox": a["bbox"],
             "score": 1.0,
         }
         for a in truth.coco.dataset["annotations"]
-        if a["image_id"] in stems and not a["iscrowd"]
+        if a["image_id"] in images and not a["iscrowd"]
     ]
 
 
@@ -80,6 +84,26 @@ def test_annotations_that_lack_an_image_are_refused(from_json, tmp_path):
     empty.write_text("[]")
     with pytest.raises(RequestError, match="no COCO JSON"):
         GroundTruth.of(dataset)
+
+
+def test_images_of_one_name_in_several_folders_are_told_apart(from_json, tmp_path):
+    data = Path(write_scenes(tmp_path / "data", train=2, val=2, size=64))
+    for kind, suffix in (("images", "jpg"), ("labels", "txt")):
+        for number in (0, 1):
+            folder = data.parent / kind / "val" / str(number)
+            folder.mkdir()
+            (folder.parent / f"{number}.{suffix}").rename(folder / f"scene.{suffix}")
+    dataset = resolve(str(data), None, 5)
+    truth = GroundTruth.of(dataset)
+    assert len(truth.image_ids) == len(set(truth.image_ids.values())) == 2
+    assert truth.average_precision(_perfect(truth))[0] == pytest.approx(1)
+    named = tmp_path / "named.json"
+    named.write_text(json.dumps({
+        "images": [{"file_name": "scene.jpg", "id": 7}], "annotations": [],
+        "categories": [{"name": name, "id": i} for i, name in dataset.info["names"].items()],
+    }))  # fmt: skip
+    with pytest.raises(RequestError, match="2 val images are called 'scene'"):
+        GroundTruth.of(type(dataset)(dataset.yaml, {**dataset.info, "annotations": str(named)}))
 
 
 def test_latency_is_of_a_fused_copy(models):

@@ -1,3 +1,4 @@
+import shutil
 import signal
 import subprocess
 import sys
@@ -240,7 +241,10 @@ def _widths(result):
 
 @pytest.mark.slow
 def test_a_run_that_broke_goes_on_where_it_was(scenes_model, tmp_path, monkeypatch):
-    data = write_scenes(tmp_path / "data", train=16, val=8, size=64)
+    """Also from another folder, and where the run itself was moved."""
+    write_scenes(tmp_path / "data", train=16, val=8, size=64)
+    monkeypatch.chdir(tmp_path)
+    data = "data/scenes.yaml"
     whole = YOLO(scenes_model).prune(data=data, out=tmp_path / "whole", **SMALL)
     with monkeypatch.context() as broken:
         calls = []
@@ -258,15 +262,61 @@ def test_a_run_that_broke_goes_on_where_it_was(scenes_model, tmp_path, monkeypat
     (tmp_path / "elsewhere").rename(tmp_path / "data")
     assert str(tmp_path / "broken" / "round1" / "weights" / "last.pt") in str(failure.value)
     assert f"--resume {tmp_path / 'broken'}" in str(failure.value)
-    first = (tmp_path / "broken" / "round1" / "results.csv").stat().st_mtime_ns
-    result = resume(tmp_path / "broken")
-    assert (tmp_path / "broken" / "round1" / "results.csv").stat().st_mtime_ns == first  # not trained again
+    moved = (tmp_path / "broken").rename(tmp_path / "moved")
+    first = (moved / "round1" / "results.csv").stat().st_mtime_ns
+    monkeypatch.chdir("/")
+    result = resume(moved)
+    assert (moved / "round1" / "results.csv").stat().st_mtime_ns == first  # not trained again
     assert _widths(result) == _widths(whole)
     for part in ("base", "final"):
         for figure in ("macs", "params", "map50_95", "map50_95_before_training"):
             assert result.summary[part][figure] == whole.summary[part][figure]
-    again = resume(tmp_path / "broken")  # nothing is left to do
+    again = resume(moved)  # nothing is left to do
     assert again.summary["final"] == result.summary["final"]
+
+
+@pytest.mark.slow
+def test_training_that_empties_its_directory_takes_nothing_with_it(yolov8n_bccd, tmp_path):
+    """As Ultralytics does at the start where it trains on several GPUs."""
+    data = prepare("bccd", tmp_path, limit=40)
+    yolo = YOLO(yolov8n_bccd)
+
+    def empty(trainer):
+        shutil.rmtree(trainer.save_dir)
+        trainer.wdir.mkdir(parents=True)
+
+    yolo.add_callback("on_pretrain_routine_start", empty)
+    result = yolo.prune(data=data, target_macs="95%", rounds=1, epochs=1, imgsz=96, batch=8, samples=8, workers=0,
+                        export="", out=tmp_path / "out")  # fmt: skip
+    assert PruningPlan.load(tmp_path / "out" / "round1" / "plan.json") == result.plan
+    assert result.summary["final"]["training_kept"] is not None
+
+
+@pytest.mark.slow
+def test_a_model_of_a_single_class_is_slimmed_on_the_data_of_several(tmp_path):
+    data = write_scenes(tmp_path / "data", train=16, val=8, size=64)
+    arguments = {"epochs": 1, "imgsz": 64, "batch": 8, "workers": 0, "plots": False}
+    yolo = YOLO("yolov8n.yaml")
+    yolo.train(data=data, single_cls=True, project=str(tmp_path), name="run", **arguments)
+    trained = YOLO(tmp_path / "run" / "weights" / "last.pt")
+    result = trained.prune(target_macs="90%", rounds=1, samples=6, export="", out=tmp_path / "out", **arguments)
+    assert result.model.names == {0: "item"}
+    assert result.summary["final"]["map50_95_pycocotools"] is not None
+    with pytest.raises(RequestError, match="single_cls is False, and the model was trained otherwise"):
+        trained.prune(single_cls=False, out=tmp_path / "other", **arguments)
+
+
+@pytest.mark.slow
+def test_a_model_that_was_trained_in_this_process_is_the_one_that_is_slimmed(scenes_model, tmp_path):
+    data = write_scenes(tmp_path / "data", train=8, val=4, size=64)
+    yolo = YOLO(scenes_model)
+    assert yolo.checkpoint == str(scenes_model)
+    yolo.train(data=data, epochs=1, imgsz=64, batch=8, workers=0, plots=False, project=str(tmp_path), name="run")
+    result = yolo.prune(data=data, out=tmp_path / "out", **SMALL | {"rounds": 1, "epochs": 0})
+    assert result.summary["model"] == str(tmp_path / "run" / "weights" / "best.pt")
+    assert Journal.reopen(tmp_path / "out").model == result.summary["model"]
+    assert yolo.around(yolo.model).checkpoint is None
+    assert YOLO("yolov8n.yaml").load(scenes_model).checkpoint is None  # only what fitted was taken
 
 
 def test_two_runs_do_not_share_a_directory(scenes_model, tmp_path):

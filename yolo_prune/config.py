@@ -34,7 +34,9 @@ CHOICES = {
 }
 TEXTS = ("data", "criterion", "calibration", "regularize", "normalize", "out")
 EXPORT_FORMATS = ("onnx", "torchscript")
-RESERVED = {"model", "data", "mode", "task", "epochs", "project", "name", "save_dir", "exist_ok", "resume", "cfg"}
+RESERVED = {
+    "model", "data", "mode", "task", "epochs", "project", "name", "save_dir", "exist_ok", "resume", "cfg", "pretrained",
+}  # fmt: skip
 UNITS = {"K": 1e3, "M": 1e6, "G": 1e9}
 
 

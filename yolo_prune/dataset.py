@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,17 +31,19 @@ class Dataset:
         info: the parsed yaml with absolute paths: `names`, `nc`, `train`, `val`, ...
         task: as Ultralytics names it, "detect", "segment", ...
         fallback: nobody asked for it: for calibration and a look, never for training.
+        single_cls: all objects count as of one class, as by Ultralytics' argument of that name.
     """
 
     yaml: str
     info: dict[str, Any]
     task: str = "detect"
     fallback: bool = False
+    single_cls: bool = False
 
-    @property
+    @cached_property
     def evidence(self) -> bool:
         """Whether mAP on its val split is measured on images that training does not see."""
-        return not self.fallback and self.info["train"] != self.info["val"]
+        return not self.fallback and not _overlap(self.info["train"], self.info["val"])
 
     @property
     def annotations(self) -> Path | None:
@@ -50,7 +53,7 @@ class Dataset:
 
     def split(self, name: str, imgsz: int, batch: int = 16):
         """A split as an Ultralytics dataset: squares of `imgsz` pixels as its validators see them, not augmented."""
-        cfg = get_cfg(overrides={"imgsz": imgsz, "task": self.task, "rect": False})
+        cfg = get_cfg(overrides={"imgsz": imgsz, "task": self.task, "rect": False, "single_cls": self.single_cls})
         where = self.info[name]
         try:
             if self.task == "classify":
@@ -84,7 +87,9 @@ class Dataset:
         return self.split("val", 640).labels
 
 
-def resolve(data: str | None, recorded: str | None, classes: int | None, task: str = "detect") -> Dataset:
+def resolve(
+    data: str | None, recorded: str | None, classes: int | None, task: str = "detect", single_cls: bool = False
+) -> Dataset:
     """Find the dataset: the one asked for, else the one the checkpoint records, else a small set for a look only.
 
     Args:
@@ -92,29 +97,30 @@ def resolve(data: str | None, recorded: str | None, classes: int | None, task: s
         recorded: yaml (or folder) that the checkpoint records; used only if its images are there.
         classes: number of classes of the model; None: any will do.
         task: as Ultralytics names it.
+        single_cls: all objects count as of one class.
 
     Raises:
         RequestError: it does not resolve, or has other classes than the model.
     """
     if data is not None:
-        info = _parsed(data, task, download=True)
+        info = _parsed(data, task, single_cls, download=True)
         if classes is not None and info["nc"] != classes:
             raise RequestError(
                 f"data {data} has {info['nc']} classes and the model {classes}; "
                 "train the model on this dataset first, then slim it"
             )
-        return Dataset(data, info, task)
+        return Dataset(data, info, task, single_cls=single_cls)
     with contextlib.suppress(RequestError):
-        if recorded and classes in (None, (info := _parsed(recorded, task, download=False))["nc"]):
-            return Dataset(recorded, info, task)
+        if recorded and classes in (None, (info := _parsed(recorded, task, single_cls, download=False))["nc"]):
+            return Dataset(recorded, info, task, single_cls=single_cls)
     fallback = FALLBACK[task]
     with contextlib.suppress(RequestError):
-        if classes in (None, (info := _parsed(fallback, task, download=True))["nc"]):
-            return Dataset(fallback, info, task, fallback=True)
+        if classes in (None, (info := _parsed(fallback, task, single_cls, download=True))["nc"]):
+            return Dataset(fallback, info, task, fallback=True, single_cls=single_cls)
     raise RequestError(f"no dataset: the checkpoint's ({recorded}) is not here; give its yaml with --data")
 
 
-def _parsed(data: str, task: str, download: bool) -> dict[str, Any]:
+def _parsed(data: str, task: str, single_cls: bool, download: bool) -> dict[str, Any]:
     try:
         info = _folders(data, download) if task == "classify" else check_det_dataset(data, autodownload=download)
     except Exception as error:  # whatever a yaml, a path or a download can do wrong
@@ -127,6 +133,8 @@ def _parsed(data: str, task: str, download: bool) -> dict[str, Any]:
                 raise RequestError(f"data {data}: {split}: {path} does not exist; check 'path:' and '{split}:'")
     if task == "pose" and "kpt_shape" not in info:
         raise RequestError(f"data {data}: a dataset for poses says its kpt_shape: [number of keypoints, 2 or 3]")
+    if single_cls:
+        info |= {"nc": 1, "names": {0: "item"}}  # as in Ultralytics' trainer
     return add_polygon_background(info) if task == "semantic" else info
 
 
@@ -141,3 +149,30 @@ def _folders(data: str, download: bool) -> dict[str, Any]:
         raise FileNotFoundError(f"there is no {here / 'train'}, with a folder of images for each class")
     info = check_cls_dataset(data)
     return {**info, "val": info["val"] or info["test"]}
+
+
+def _overlap(one: Any, other: Any) -> bool:
+    """Whether two splits share images, by where these lie: in folders, or in lists of files."""
+    (folders, files), (other_folders, other_files) = _places(one), _places(other)
+
+    def within(paths: set[Path], of: set[Path]) -> bool:
+        return bool(of) and any(not of.isdisjoint((path, *path.parents)) for path in paths)
+
+    return (
+        not files.isdisjoint(other_files)
+        or within(folders | files, other_folders)
+        or within(other_folders | other_files, folders)
+    )
+
+
+def _places(split: Any) -> tuple[set[Path], set[Path]]:
+    """The folders and the files that a split names."""
+    folders, files = set(), set()
+    for path in map(Path, split if isinstance(split, list) else [split]):
+        if path.suffix == ".txt":
+            lines = path.read_text(encoding="utf-8").split("\n")
+            named = [line.strip() for line in lines if line.strip()]  # by "./": beside the list, as in Ultralytics
+            files |= {Path(os.path.abspath(path.parent / name if name.startswith("./") else name)) for name in named}
+        else:
+            folders.add(Path(os.path.abspath(path)))
+    return folders, files

@@ -10,6 +10,7 @@ import logging
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ class GroundTruth:
 
     Attributes:
         coco: images, annotations and categories.
-        image_ids: of the split's images, by file stem.
+        image_ids: of the split's images, by path.
         category_ids: by class index of the model.
         source: "annotations" (a COCO JSON) or "labels" (built from YOLO labels).
     """
@@ -49,7 +50,7 @@ class GroundTruth:
     @classmethod
     def of(cls, dataset: Dataset) -> GroundTruth:
         """From the COCO JSON that the dataset names, otherwise from its YOLO labels."""
-        if dataset.annotations is None:
+        if dataset.annotations is None or dataset.single_cls:  # whose one class is in no JSON
             return cls._from_labels(dataset)
         return cls._from_json(dataset, dataset.annotations)
 
@@ -61,13 +62,17 @@ class GroundTruth:
             by_name = {category["name"]: category["id"] for category in data["categories"]}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RequestError(f"data {dataset.yaml}: annotations {path}: no COCO JSON: {error!r}") from None
-        stems = [Path(label["im_file"]).stem for label in dataset.val_labels]
+        stems = {label["im_file"]: Path(label["im_file"]).stem for label in dataset.val_labels}
         names = list(dataset.info["names"].values())
-        for kind, wanted, known in (("image", stems, by_stem), ("category", names, by_name)):
+        for kind, wanted, known in (("image", stems.values(), by_stem), ("category", names, by_name)):
             missing = [item for item in wanted if item not in known]
             if missing:
                 raise RequestError(f"data {dataset.yaml}: annotations {path} lack the {kind} {missing[0]!r}")
-        ids = {stem: by_stem[stem] for stem in stems}
+        for stem, count in Counter(stems.values()).items():
+            if count > 1:
+                raise RequestError(f"data {dataset.yaml}: {count} val images are called {stem!r}, which annotations "
+                                   f"{path} cannot tell apart; leave annotations: out")  # fmt: skip
+        ids = {file: by_stem[stem] for file, stem in stems.items()}
         return cls(_coco(data), ids, [by_name[name] for name in names], "annotations")
 
     @classmethod
@@ -75,7 +80,7 @@ class GroundTruth:
         images, annotations, ids = [], [], {}
         for number, label in enumerate(dataset.val_labels, start=1):
             height, width = label["shape"]
-            ids[Path(label["im_file"]).stem] = number
+            ids[label["im_file"]] = number
             images.append({"id": number, "file_name": Path(label["im_file"]).name, "height": height, "width": width})
             for (kind,), (x, y, w, h) in zip(label["cls"].tolist(), label["bboxes"].tolist(), strict=True):
                 w, h = w * width, h * height
@@ -95,12 +100,15 @@ class GroundTruth:
         return cls(_coco(data), ids, list(names), "labels")
 
     def average_precision(self, detections: list[dict[str, Any]]) -> tuple[float, float]:
-        """mAP50-95 and mAP50 by pycocotools of detections: `stem`, `class`, `bbox` (x, y, w, h in pixels), `score`."""
+        """mAP50-95 and mAP50 by pycocotools of detections.
+
+        Each has `image` (path), `class`, `bbox` (x, y, w, h in pixels) and `score`.
+        """
         if not detections:
             return 0.0, 0.0
         results = [
             {
-                "image_id": self.image_ids[d["stem"]],
+                "image_id": self.image_ids[d["image"]],
                 "category_id": self.category_ids[d["class"]],
                 "bbox": d["bbox"],
                 "score": d["score"],
@@ -136,11 +144,10 @@ class RecordingValidator(DetectionValidator):
             boxes = ops.scale_boxes(
                 batch["img"].shape[2:], pred["bboxes"].clone(), batch["ori_shape"][i], batch["ratio_pad"][i]
             )
-            stem = Path(batch["im_file"][i]).stem
             for box, score, kind in zip(
                 ops.xyxy2ltwh(boxes).tolist(), pred["conf"].tolist(), pred["cls"].tolist(), strict=True
             ):
-                self.detections.append({"stem": stem, "class": int(kind), "bbox": box, "score": score})
+                self.detections.append({"image": batch["im_file"][i], "class": int(kind), "bbox": box, "score": score})
         super().update_metrics(preds, batch)
 
     def eval_json(self, stats: dict[str, Any]) -> dict[str, Any]:
@@ -292,11 +299,16 @@ def median_ms(run: Callable[[], Any], seconds: float = 1.5) -> float:
     return 1e3 * statistics.median(times)
 
 
-def example_images(dataset: Dataset | None, imgsz: int, count: int = 4) -> torch.Tensor:
-    """Real images, (count, 3, imgsz, imgsz) in [0, 1]: of the val split, or those that come with Ultralytics."""
+def example_images(dataset: Dataset | None, imgsz: int, channels: int = 3, count: int = 4) -> torch.Tensor:
+    """Images, (count, channels, imgsz, imgsz) in [0, 1]: of the val split, or those that come with Ultralytics.
+
+    Where these have other channels than the model reads, random ones.
+    """
     if dataset is not None:
         split = dataset.split("val", imgsz)
         return as_floats(torch.stack([split[i]["img"] for i in range(min(count, len(split)))]))
+    if channels != 3:
+        return torch.rand(count, channels, imgsz, imgsz, generator=torch.Generator().manual_seed(0))
     from ultralytics.utils import ASSETS
 
     paths = sorted(ASSETS.glob("*.jpg"))[:count]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +16,7 @@ from ultralytics.utils.checks import check_imgsz
 from ultralytics.utils.torch_utils import select_device
 
 from yolo_prune.calibration import LEAST_UNSEEN, Calibration, FolderImages, Noise, TrainingImages
-from yolo_prune.config import CALIBRATIONS, PruneConfig
+from yolo_prune.config import CALIBRATIONS, LABELLED, PruneConfig
 from yolo_prune.dataset import Dataset, resolve
 from yolo_prune.errors import RequestError
 from yolo_prune.evaluation import METRICS, GroundTruth, metric_on
@@ -59,7 +58,7 @@ class Job:
         if not is_finite(yolo.model):
             raise RequestError(f"model {yolo.model_name}: its weights hold values that are no numbers: training "
                                "diverged, or the file is bad")  # fmt: skip
-        self.source = yolo.ckpt_path and os.path.abspath(yolo.ckpt_path)
+        self.source = yolo.checkpoint
         self.model = self.source or str(yolo.model_name)
         self.untrained = is_untrained(yolo)
         self.device = _device(config)
@@ -82,9 +81,19 @@ class Job:
         self.calibration = None
         if self.dataset:
             self.calibration = Calibration.draw(self.dataset, config.samples, self.imgsz, config.batch, config.seed)
+            if (
+                config.needs_activations
+                and config.calibration in LABELLED
+                and len(self.calibration.scoring.indices) < 2
+            ):
+                raise RequestError(f"data {self.dataset.yaml}: there are too few training images to compare any: "
+                                   "give 3 or more")  # fmt: skip
         self.folder = None
         if config.calibration not in CALIBRATIONS:
             self.folder = FolderImages.draw(config.calibration, config.samples, self.imgsz, config.seed)
+            if self.channels != 3:
+                raise RequestError(f"calibration {config.calibration}: images of a folder have 3 channels, and the "
+                                   f"model reads {self.channels}; calibrate on a dataset, or on noise")  # fmt: skip
             self.folder.require_readable()
         self.reconstructs = self._reconstructs()
         if config.search is not None and not self.reconstructs:
@@ -115,7 +124,11 @@ class Job:
             return None  # nothing that was asked for needs any
         anything = (self.untrained and config.data) or yolo.task == "depth"  # which has no classes
         classes = None if anything else len(yolo.model.names)
-        dataset = resolve(config.data, yolo.overrides.get("data"), classes, yolo.task)
+        single = bool(yolo.overrides.get("single_cls"))
+        if bool(config.train_args.get("single_cls", single)) != single:
+            raise RequestError(f"single_cls is {config.train_args['single_cls']!r}, and the model was trained "
+                               "otherwise; train the model so first, then slim it")  # fmt: skip
+        dataset = resolve(config.data, yolo.overrides.get("data"), classes, yolo.task, single)
         shape, known = dataset.info.get("kpt_shape"), getattr(yolo.model.model[-1], "kpt_shape", None)
         if yolo.task == "pose" and not self.untrained and list(shape) != list(known):
             advice = ("give the model's own dataset with --data" if dataset.fallback
@@ -137,7 +150,13 @@ class Job:
 
     def _unseen(self) -> TrainingImages | None:
         """The images that training leaves out, to tell by how much of it to keep; None: it is all kept."""
-        able = self.epochs and not self.untrained and self.base.task != "classify" and not self.config.regularization
+        able = (
+            self.calibration
+            and self.epochs
+            and not self.untrained
+            and self.base.task != "classify"
+            and not self.config.regularization
+        )
         images = self.calibration.unseen() if able and self.config.average is not False else None
         if self.config.average and images is None:
             raise RequestError(f"average needs epochs of a trained model on {4 * LEAST_UNSEEN} images or more, and "
@@ -253,6 +272,9 @@ class _Judge:
 def _device(config: PruneConfig) -> torch.device:
     asked = config.train_args.get("device")
     try:
-        return select_device(asked, verbose=False)
+        device = select_device(asked, verbose=False)
     except (ValueError, AssertionError) as error:
         raise RequestError(f"device {asked!r}: {str(error).split(chr(10))[0]}") from None
+    if device.type == "mps":
+        raise RequestError("device 'mps' has no float64, in which channels are scored; slim with device=cpu")
+    return device

@@ -17,6 +17,7 @@ from yolo_prune.model import YOLO
 from yolo_prune.training import is_untrained
 
 REQUEST = "run.json"
+PATHS = ("data", "calibration")  # options that may name a file or folder
 
 
 class Journal:
@@ -35,12 +36,13 @@ class Journal:
     @classmethod
     def start(cls, directory: Path, yolo: YOLO, options: dict[str, Any]) -> Journal:
         """A new run. A model that is in no file is written into one, in half precision as all checkpoints."""
-        model = source(yolo)
+        model = _absolute(str(yolo.model_name)) if is_untrained(yolo) else yolo.checkpoint
         if model is None:
             (directory / "weights").mkdir()
             model = str(directory / "weights" / "base.pt")
             with whole(Path(model)) as temporary:
                 yolo.save(temporary)
+        options = {**options, **{name: _absolute(options[name]) for name in PATHS if options.get(name)}}
         write_json(directory / REQUEST, {"model": model, "options": options})
         return cls(directory, model, options)
 
@@ -65,9 +67,6 @@ class Journal:
         Path(self._lock.lock_file).unlink(missing_ok=True)
 
 
-def source(yolo: YOLO) -> str | None:
-    """The file or yaml that the YOLO was made from, if it still is what that gives."""
-    if is_untrained(yolo):
-        return str(yolo.model_name)
-    path = yolo.ckpt_path
-    return os.path.abspath(path) if path and os.path.exists(path) else None
+def _absolute(name: str | None) -> str | None:
+    """The name, but of a file or folder that is here its whole path: a run may be gone on with from elsewhere."""
+    return os.path.abspath(name) if name and os.path.exists(name) else name

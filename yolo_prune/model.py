@@ -31,6 +31,14 @@ class YOLO(ultralytics.YOLO):
         known = super().task_map
         return {task: {**classes, "trainer": TRAINERS.get(task, classes["trainer"])} for task, classes in known.items()}
 
+    @property
+    def checkpoint(self) -> str | None:
+        """The path of the file that holds the weights of this YOLO; None: no file is known to."""
+        # Ultralytics leaves `ckpt_path` as it was when it trains; the module says where it was loaded from, but so does
+        # one that was built from a yaml and took over what fitted.
+        path = self.ckpt_path and not self.cfg and getattr(self.model, "pt_path", None)
+        return os.path.abspath(path) if path and os.path.exists(path) else None
+
     def train(self, trainer: type | None = None, **options: Any):
         """As in Ultralytics; also on several datasets, which it would leave to processes of its own command."""
         if isinstance(options.get("data"), (list, tuple)):

@@ -156,14 +156,16 @@ class _Run:
             if number > len(summary.rounds):
                 yolo, plan, stage = self._round(yolo, plan, number, directory)
                 summary.rounds.append(stage)
-                known = read_json(directory / "round.json")
+                known = read_json(_notes(directory))
                 summary.scores.append(known["scores"])
                 summary.sensitivity = summary.sensitivity or known["sensitivity"]  # the base's
                 self._note(number, stage)
                 self._write()
             else:
                 stage = summary.rounds[number - 1]
-                yolo, plan = YOLO(stage.checkpoint), PruningPlan.load(directory / "plan.json")
+                here = directory / "weights" / Path(stage.checkpoint).name  # the run may have been moved
+                stage = summary.rounds[number - 1] = replace(stage, checkpoint=str(here))
+                yolo, plan = YOLO(here), PruningPlan.load(directory / "plan.json")
             self.good = stage.checkpoint
             if self._fell_too_far(stage):
                 break
@@ -191,7 +193,7 @@ class _Run:
                       "other work disturbed it, or this device gains nothing")  # fmt: skip
         summary.layers = self._layers(plan)
         summary.examples = self._examples(checkpoint)
-        images = example_images(self.job.dataset, self.job.imgsz) if self.config.export else ()
+        images = example_images(self.job.dataset, self.job.imgsz, self.job.channels) if self.config.export else ()
         summary.exports = []
         for format in self.config.export:
             self.doing = f"export to {format}"
@@ -277,16 +279,17 @@ class _Run:
         progress = number / job.rounds
         shares = [f"{job.slimmer.share(kind) ** progress:.1%} of the {NOUNS[kind]}" for kind in job.slimmer.target]
         LOGGER.info(f"\nyolo-prune: {title}: to {' and '.join(shares)}")
-        notes = directory / "round.json"  # what is known before training
-        if not (notes.exists() and finished(directory, job.epochs)):
+        if not (_notes(directory).exists() and finished(directory, job.epochs)):
             shutil.rmtree(directory, ignore_errors=True)
-            self._slim_and_train(yolo, plan, number, directory, notes)
-        checkpoint, plan = finished(directory, job.epochs), PruningPlan.load(directory / "plan.json")
+            _notes(directory).unlink(missing_ok=True)
+            self._slim_and_train(yolo, plan, number, directory)
+        checkpoint, plan = finished(directory, job.epochs), PruningPlan.from_dict(read_json(_notes(directory))["plan"])
+        plan.save(directory / "plan.json")
         if job.unseen:
-            checkpoint = self._averaged(checkpoint, notes, title)
+            checkpoint = self._averaged(checkpoint, directory, title)
         yolo = self._open(checkpoint)  # what is measured is what the file holds, in half precision
         measured = self._measured(yolo, Cost(**plan.cost["final"]), title)
-        known = read_json(notes)
+        known = read_json(_notes(directory))
         untouched = Accuracy(**known["before"]) if known["before"] else measured
         stage = replace(
             measured,
@@ -294,12 +297,12 @@ class _Run:
             map50_95_before_training=untouched.map50_95,
             checkpoint=str(checkpoint),
             batch_norms_reestimated=known["batch_norms_reestimated"],
-            training_kept=known.get("training_kept"),
+            training_kept=known["training_kept"],
             search=known["search"],
         )
         return yolo, plan, stage
 
-    def _slim_and_train(self, yolo: YOLO, plan: PruningPlan, number: int, directory: Path, notes: Path) -> None:
+    def _slim_and_train(self, yolo: YOLO, plan: PruningPlan, number: int, directory: Path) -> None:
         job, config = self.job, self.config
         title = f"round {number}/{job.rounds}"
         untrained = job.untrained and number == 1
@@ -310,21 +313,22 @@ class _Run:
         if job.calibration is not None and not untrained and not job.reconstructs:
             slim, changed = recalibrated(slim.to(job.device), job.calibration)
         yolo = yolo.around(slim)
-        (directory / "weights").mkdir(parents=True)
-        plan.save(directory / "plan.json")
         before = self._accuracy(yolo, f"{title}, before training") if job.epochs else None
-        known = {"before": before and asdict(before), "batch_norms_reestimated": changed}
-        write_json(notes, known | _known(slimmed))
+        known = {"plan": plan.to_dict(), "before": before and asdict(before), "batch_norms_reestimated": changed,
+                 "training_kept": None}  # fmt: skip
         if not job.epochs:
             checkpoint = directory / "weights" / "last.pt"
+            checkpoint.parent.mkdir(parents=True)
             with whole(checkpoint) as temporary:
                 yolo.save(temporary)
+        elif job.unseen:
+            with whole(_untrained(directory)) as temporary:
+                yolo.save(temporary)
+        write_json(_notes(directory), known | _known(slimmed))
+        if not job.epochs:
             return
         LOGGER.info(f"yolo-prune: {title}: fine-tuning for {job.epochs} epochs")
         args = self._train_args()
-        if job.unseen:
-            with whole(_untrained(directory)) as temporary:
-                yolo.save(temporary)
         if config.distill:
             args["distill_model"] = str(self.teacher)
         # The last round is not regularised: nothing is removed after it.
@@ -336,12 +340,12 @@ class _Run:
         data = job.dataset.listed(job.unseen.others, self.directory) if job.unseen else job.dataset.yaml
         fine_tune(yolo, data, job.epochs, directory, args, untrained=untrained, regularizer=regularizer, facts=facts)
 
-    def _averaged(self, trained: Path | None, notes: Path, title: str) -> Path:
+    def _averaged(self, trained: Path | None, directory: Path, title: str) -> Path:
         """The checkpoint of what is kept of a training: as much as loses least on the images that it left out."""
-        path, unseen = notes.parent / "weights" / "averaged.pt", self.job.unseen
+        path, notes, unseen = directory / "weights" / "averaged.pt", _notes(directory), self.job.unseen
         if path.exists():
             return path
-        start, end = YOLO(_untrained(notes.parent)), self._open(trained)
+        start, end = YOLO(_untrained(directory)), self._open(trained)
         modules = [yolo.model.to(self.job.device).float() for yolo in (start, end)]
         share = best_share(*modules, unseen)
         LOGGER.info(f"yolo-prune: {title}: {share:.0%} of what training changed is kept, which loses least on "
@@ -428,9 +432,18 @@ def _finished(directory: Path) -> PruneResult | None:
     return PruneResult(model, plan, summary, directory)
 
 
+# What is known of a round before its training lies beside the training's directory, which Ultralytics empties at the
+# start where it trains on several GPUs.
+
+
+def _notes(directory: Path) -> Path:
+    """A round's plan, and what there is to say of it."""
+    return directory.with_suffix(".json")
+
+
 def _untrained(directory: Path) -> Path:
     """The checkpoint of a round's model before its training."""
-    return directory / "weights" / "untrained.pt"
+    return directory.parent / "weights" / f"{directory.name}-untrained.pt"
 
 
 def _known(slimmed: Slimmed) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from torch import nn
 from ultralytics.nn.tasks import yaml_model_load
 
 from yolo_prune.structure import CostModel
+from yolo_prune.structure.blocks import input_channels
 from yolo_prune.structure.history import is_slimmed
 
 SIZES = "ntsmbclex"  # of all families, in ascending order; each has some of them
@@ -51,7 +52,7 @@ def next_smaller(model: nn.Module, imgsz: int) -> dict[str, Any] | None:
         return None
     known = {key: model.yaml[key] for key in ("nc", "kpt_shape") if key in model.yaml}
     with torch.random.fork_rng(devices=[]):  # the weights are of no interest, the caller's random numbers are
-        built = type(model)({**yaml_model_load(f"{name}.yaml"), **known}, ch=model.yaml["channels"], verbose=False)
+        built = type(model)({**yaml_model_load(f"{name}.yaml"), **known}, ch=input_channels(model), verbose=False)
     cost = CostModel.of(built, imgsz).full
     return {"name": name, "macs": cost.macs, "params": cost.params, "published": _published(name)}
 
