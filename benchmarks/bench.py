@@ -19,8 +19,9 @@ from yolo_prune import YOLO, criteria
 from yolo_prune.averaging import best_share, between
 from yolo_prune.calibration import Calibration, TrainingImages
 from yolo_prune.dataset import Dataset, resolve
-from yolo_prune.evaluation import GroundTruth, evaluate
+from yolo_prune.evaluation import evaluate
 from yolo_prune.files import whole
+from yolo_prune.ground_truth import GroundTruth
 from yolo_prune.recalibration import recalibrated, reestimate_batch_norms
 from yolo_prune.select import Limits, select
 from yolo_prune.structure import CostModel, PruningPlan, find_groups

@@ -1,109 +1,27 @@
-import json
-from pathlib import Path
-
 import pytest
 import torch
 
-from yolo_prune import YOLO, RequestError
+from yolo_prune import YOLO
 from yolo_prune.dataset import resolve
-from yolo_prune.demo.scenes import write_scenes
-from yolo_prune.evaluation import GroundTruth, evaluate, example_images, latency_ms
-
-
-@pytest.fixture(scope="module")
-def from_json(coco_mini):
-    return resolve(str(coco_mini), None, 80)
-
-
-@pytest.fixture(scope="module")
-def from_labels(from_json):
-    """The same dataset without its COCO JSON."""
-    info = {key: value for key, value in from_json.info.items() if key != "annotations"}
-    return type(from_json)(from_json.yaml, info)
-
-
-def _perfect(truth):
-    images = {number: image for image, number in truth.image_ids.items()}
-    return [
-        {
-            "image": images[a["image_id"]],
-            "class": truth.category_ids.index(a["category_id"]),
-            "bbox": a["bbox"],
-            "score": 1.0,
-        }
-        for a in truth.coco.dataset["annotations"]
-        if a["image_id"] in images and not a["iscrowd"]
-    ]
-
-
-def test_perfect_detections_score_one_and_none_score_zero(from_json, from_labels):
-    for dataset, source in ((from_json, "annotations"), (from_labels, "labels")):
-        truth = GroundTruth.of(dataset)
-        assert truth.source == source
-        assert truth.average_precision(_perfect(truth)) == (pytest.approx(1), pytest.approx(1))
-        assert truth.average_precision([]) == (0, 0)
-
-
-def test_labels_give_the_boxes_of_the_annotations(from_json, from_labels):
-    """The JSON's boxes, judged as detections against the truth that was built from the YOLO labels."""
-    detections = _perfect(GroundTruth.of(from_json))
-    map50_95, map50 = GroundTruth.of(from_labels).average_precision(detections)
-    assert map50_95 > 0.99
-    assert map50 > 0.99
-
-
-def test_boxes_that_are_slightly_off_lose_at_strict_thresholds_only(from_json):
-    truth = GroundTruth.of(from_json)
-    shifted = [
-        {**d, "bbox": [d["bbox"][0] + 0.15 * d["bbox"][2], *d["bbox"][1:]]}
-        for d in _perfect(truth)  # IoU 0.74
-    ]
-    map50_95, map50 = truth.average_precision(shifted)
-    assert map50 == pytest.approx(1)
-    assert map50_95 == pytest.approx(0.5)  # thresholds 0.50 to 0.70 of ten
+from yolo_prune.evaluation import evaluate, example_images, latency_ms
+from yolo_prune.ground_truth import GroundTruth
 
 
 @pytest.mark.slow
-def test_both_evaluators_agree_on_a_real_model(yolov8n, from_json, from_labels, tmp_path, monkeypatch):
+def test_both_evaluators_agree_on_a_real_model(yolov8n, coco_mini, tmp_path, monkeypatch):
+    """By the annotations, and by the labels."""
     monkeypatch.chdir(tmp_path)
-    found = [evaluate(YOLO(yolov8n), d, GroundTruth.of(d), 320, 8, "cpu") for d in (from_json, from_labels)]
+    dataset = resolve(str(coco_mini), None, 80)
+    without = type(dataset)(dataset.yaml, {key: v for key, v in dataset.info.items() if key != "annotations"})
+    truths = [GroundTruth.of(dataset), GroundTruth.of(without)]
+    assert [truth.source for truth in truths] == ["annotations", "labels"]
+    found = [evaluate(YOLO(yolov8n), dataset, truth, 320, 8, "cpu") for truth in truths]
     assert found[0].map50_95 == found[1].map50_95
     for accuracy in found:
         assert accuracy.map50_95 > 0.2
         assert accuracy.map50_95_pycocotools == pytest.approx(accuracy.map50_95, abs=0.03)
         assert accuracy.map50_pycocotools == pytest.approx(accuracy.map50, abs=0.03)
     assert not list(tmp_path.iterdir())
-
-
-def test_annotations_that_lack_an_image_are_refused(from_json, tmp_path):
-    empty = tmp_path / "empty.json"
-    empty.write_text('{"images": [], "annotations": [], "categories": []}')
-    dataset = type(from_json)(from_json.yaml, {**from_json.info, "annotations": str(empty)})
-    with pytest.raises(RequestError, match=r"empty\.json lack the image"):
-        GroundTruth.of(dataset)
-    empty.write_text("[]")
-    with pytest.raises(RequestError, match="no COCO JSON"):
-        GroundTruth.of(dataset)
-
-
-def test_images_of_one_name_in_several_folders_are_told_apart(from_json, tmp_path):
-    data = Path(write_scenes(tmp_path / "data", train=2, val=2, size=64))
-    for kind, suffix in (("images", "jpg"), ("labels", "txt")):
-        for number in (0, 1):
-            folder = data.parent / kind / "val" / str(number)
-            folder.mkdir()
-            (folder.parent / f"{number}.{suffix}").rename(folder / f"scene.{suffix}")
-    dataset = resolve(str(data), None, 5)
-    truth = GroundTruth.of(dataset)
-    assert len(truth.image_ids) == len(set(truth.image_ids.values())) == 2
-    assert truth.average_precision(_perfect(truth))[0] == pytest.approx(1)
-    named = tmp_path / "named.json"
-    named.write_text(json.dumps({
-        "images": [{"file_name": "scene.jpg", "id": 7}], "annotations": [],
-        "categories": [{"name": name, "id": i} for i, name in dataset.info["names"].items()],
-    }))  # fmt: skip
-    with pytest.raises(RequestError, match="2 val images are called 'scene'"):
-        GroundTruth.of(type(dataset)(dataset.yaml, {**dataset.info, "annotations": str(named)}))
 
 
 def test_latency_is_of_a_fused_copy(models):

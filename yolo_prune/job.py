@@ -19,7 +19,8 @@ from yolo_prune.calibration import LEAST_UNSEEN, Calibration, FolderImages, Nois
 from yolo_prune.config import CALIBRATIONS, LABELLED, PruneConfig
 from yolo_prune.dataset import Dataset, resolve
 from yolo_prune.errors import RequestError
-from yolo_prune.evaluation import METRICS, GroundTruth, metric_on
+from yolo_prune.evaluation import METRICS, metric_on
+from yolo_prune.ground_truth import GroundTruth
 from yolo_prune.loss import mean_loss
 from yolo_prune.model import YOLO
 from yolo_prune.reconstruction import Reconstruction
