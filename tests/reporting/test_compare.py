@@ -13,7 +13,10 @@ def _figures(page):
 
 
 def test_each_run_is_a_line_and_a_row(tmp_path):
-    runs = [write(made_up(criterion=of), tmp_path / name) for name, of in (("a", "l1"), ("b", "taylor"))]
+    runs = [
+        write(made_up(criterion=of, options={"rounds": 1, "epochs": 3}), tmp_path / name)
+        for name, of in (("a", "l1"), ("b", "taylor"))
+    ]
     page = write_comparison(runs, tmp_path / "comparison.html").read_text(encoding="utf-8")
     figures = _figures(page)
     assert [trace["name"] for trace in figures["macs"]["data"]] == ["a: l1", "b: taylor"]
@@ -21,8 +24,8 @@ def test_each_run_is_a_line_and_a_row(tmp_path):
     assert figures["latency"]["data"][0]["x"] == [20.0, 15.5, 12.25, 12.25]
     assert figures["latency"]["data"][0]["y"] == [0.402, 0.381, 0.352, 0.352]
     cells = re.findall(r"<td[^>]*>(.*?)</td>", page)
-    assert cells[:9] == ["a", "model&lt;1&gt;.pt", "l1", "1.080 G  54.0%", "1.500 M  50.0%", "0.402", "0.352",
-                         "20.0 ms", "12.2 ms"]  # fmt: skip
+    assert cells[:10] == ["a", "model&lt;1&gt;.pt", "l1", "1 x 3 epochs", "1.080 G  54.0%", "1.500 M  50.0%",
+                          "0.402", "0.352", "20.0 ms", "12.2 ms"]  # fmt: skip
     assert "data-differs" not in page
 
 

@@ -65,7 +65,7 @@ def write_comparison(directories: Sequence[Path], path: Path) -> Path:
 
 def _run(summary: dict[str, Any], name: str) -> dict[str, Any]:
     """What the page shows of one run."""
-    key = summary["metric"]["key"]
+    key, options = summary["metric"]["key"], summary["options"]
     points = [
         {
             "name": stage_name,
@@ -79,6 +79,7 @@ def _run(summary: dict[str, Any], name: str) -> dict[str, Any]:
         "name": f"{name}: {summary['criterion']}",
         "short": name,
         "model": Path(str(summary["model"])).name,
+        "training": f"{options['rounds']} x {options['epochs']} epochs" if "rounds" in options else "-",
         "summary": summary,
         "figures": [figure_of(summary[stage], key) for stage in ("base", "final")],
         "points": [point for point in points if point["figure"] is not None],
