@@ -80,6 +80,7 @@ def test_scores_below_zero_are_not_divided_by_costs_unasked():
         ({"normalize": "median"}, "mean, max, rank, zscore, global"),
         ({"samples": 1}, "at least 2"),
         ({"rounds": 0}, "at least 1"),
+        ({"rounds": None}, "whole number"),
         ({"rounds": 1.5}, "whole number"),
         ({"epochs": -1}, "at least 0"),
         ({"round_to": 0}, "at least 1"),

@@ -95,8 +95,7 @@ class PruneConfig:
         search: how long to try other numbers of channels per layer, judged by mAP on the calibration images: a time for
             all rounds together, "10m", or a number of plans to try, which gives the same plan on any machine; None: no
             search.
-        rounds: rounds of scoring, slimming and fine-tuning, in geometric steps from the base to the target; None: 4,
-            and 1 without training or for a model that was never trained.
+        rounds: rounds of scoring, slimming and fine-tuning, in geometric steps from the base to the target.
         epochs: of fine-tuning after each round; 0 prunes without training; None: 10 where there is data to train on,
             and 100 for a model that was never trained.
         distill: whether fine-tuning also learns from the model as it was before the first round (Ultralytics'
@@ -135,7 +134,7 @@ class PruneConfig:
     steps: int | None = None
     reconstruct: bool | None = None
     search: str | int | None = None
-    rounds: int | None = None
+    rounds: int = 1
     epochs: int | None = None
     distill: bool = False
     average: bool | None = None
@@ -191,7 +190,8 @@ class PruneConfig:
             raise RequestError(f"calibration is {self.calibration!r}; choose one of {known}, or a folder of images")
         for name, least in (("samples", 2), ("steps", 1), ("rounds", 1), ("round_to", 1), ("epochs", 0)):
             value = getattr(self, name)
-            if value is not None and (type(value) is not int or value < least):
+            left_open = value is None and getattr(type(self), name) is None
+            if not left_open and (type(value) is not int or value < least):
                 raise RequestError(f"{_option(name)} is {value!r}; it must be a whole number of at least {least}")
         if not _is_number(self.max_layer_ratio) or not 0 < self.max_layer_ratio < 1:
             raise RequestError(f"max-layer-ratio is {self.max_layer_ratio!r}; it must lie between 0 and 1")

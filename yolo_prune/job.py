@@ -30,12 +30,11 @@ from yolo_prune.structure.blocks import input_channels, require_supported, share
 from yolo_prune.structure.groups import ChannelGroup, foreign_blocks
 from yolo_prune.training import initialised, is_finite, is_untrained
 
-DEFAULT_ROUNDS = 4
 DEFAULT_EPOCHS = 10
 DEFAULT_IMGSZ = {"classify": 224}  # as in Ultralytics
 MASKED = 0.1  # of all weights, that are zero by chance in no model
 JUDGED = 64  # images, at most, that the loss of models cut in one layer is taken on
-STEPS = 4  # of scoring, in all rounds together, at least one in each
+STEPS = 4  # of scoring, in all rounds together, at least one in each; eight were no better (benchmarks/README.md)
 
 
 class Job:
@@ -116,8 +115,7 @@ class Job:
         if config.regularization and not self.epochs:
             raise RequestError("regularize needs a dataset to train on; give its yaml with --data")
         self.unseen = self._unseen()
-        self.rounds = config.rounds or (DEFAULT_ROUNDS if self.epochs and not self.untrained else 1)
-        self.steps = config.steps or (1 if self.untrained else math.ceil(STEPS / self.rounds))
+        self.steps = config.steps or (1 if self.untrained else math.ceil(STEPS / config.rounds))
 
     def _resolve_data(self, yolo: YOLO) -> Dataset | None:
         config = self.config
@@ -190,7 +188,7 @@ class Job:
             reconstruction = Reconstruction(model, _Shown(images, "reading what the layers read"))
         judge, budget = None, self.config.budget
         if budget is not None:
-            budget = budget.part(1 if self.config.dry_run else self.rounds)
+            budget = budget.part(1 if self.config.dry_run else self.config.rounds)
             judge = self._judge(budget)
         loss = None
         if self.config.allocation == "sensitivity":

@@ -100,7 +100,7 @@ class _Run:
         """A dry run: the plan and its cost."""
         job, summary = self.job, self.summary
         try:
-            slimmed = job.slim(job.base.model, 1.0, job.rounds * job.steps, job.untrained)
+            slimmed = job.slim(job.base.model, 1.0, self.config.rounds * job.steps, job.untrained)
         except RequestError:  # a target that only selection finds out of reach: nothing is left of the request
             self.directory.rmdir()
             raise
@@ -150,7 +150,7 @@ class _Run:
         if self.config.regularization:
             self.doing = "pruning-aware training"
             yolo = self._prepared(self.directory / "prepared")
-        for number in range(1, job.rounds + 1):
+        for number in range(1, self.config.rounds + 1):
             self.doing = f"round {number}"
             directory = self.directory / f"round{number}"
             if number > len(summary.rounds):
@@ -275,8 +275,8 @@ class _Run:
     def _round(self, yolo: YOLO, plan: PruningPlan, number: int, directory: Path) -> tuple[YOLO, PruningPlan, Stage]:
         """One round: from a YOLO and the plan that led to it, to the next ones and what they measure."""
         job = self.job
-        title = f"round {number}/{job.rounds}"
-        progress = number / job.rounds
+        title = f"round {number}/{self.config.rounds}"
+        progress = number / self.config.rounds
         shares = [f"{job.slimmer.share(kind) ** progress:.1%} of the {NOUNS[kind]}" for kind in job.slimmer.target]
         LOGGER.info(f"\nyolo-prune: {title}: to {' and '.join(shares)}")
         if not (_notes(directory).exists() and finished(directory, job.epochs)):
@@ -304,9 +304,9 @@ class _Run:
 
     def _slim_and_train(self, yolo: YOLO, plan: PruningPlan, number: int, directory: Path) -> None:
         job, config = self.job, self.config
-        title = f"round {number}/{job.rounds}"
+        title = f"round {number}/{self.config.rounds}"
         untrained = job.untrained and number == 1
-        slimmed = job.slim(yolo.model, number / job.rounds, job.steps, untrained)
+        slimmed = job.slim(yolo.model, number / self.config.rounds, job.steps, untrained)
         slim, plan = slimmed.model, plan.then(slimmed.plan)
         record(slim, [*history(job.base.model), self._step(plan)])
         changed = False
@@ -332,7 +332,7 @@ class _Run:
         if config.distill:
             args["distill_model"] = str(self.teacher)
         # The last round is not regularised: nothing is removed after it.
-        regularizer = self._regularizer() if config.regularization and number < job.rounds else None
+        regularizer = self._regularizer() if config.regularization and number < self.config.rounds else None
         cost = plan.cost["final"]
         facts = {"round": number, "macs": cost["macs"], "params": cost["params"]}
         if before:
@@ -380,7 +380,7 @@ class _Run:
 
     def _summary(self) -> Summary:
         job = self.job
-        resolved = {"epochs": job.epochs, "rounds": job.rounds, "steps": job.steps, "reconstruct": job.reconstructs,
+        resolved = {"epochs": job.epochs, "steps": job.steps, "reconstruct": job.reconstructs,
                     "average": bool(job.unseen)}  # fmt: skip
         return Summary(
             model=job.model,
