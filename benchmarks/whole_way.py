@@ -1,6 +1,6 @@
 """The whole way on real weights and real images: the README's result.
 
-    python -m benchmarks.whole_way [--cases coco-mini bccd ...] [--out DIR] [yolo-prune options, as --no-average]
+    python -m benchmarks.whole_way [--cases coco-mini bccd ...] [--out DIR] [yolo-prune options, as --rounds 2]
 
 Runs the command for each case, with seed 0, once, and prints its wall time and table. Options override the case's.
 The checkpoints' batch-norm scales are re-estimated (datasets.yaml), so take rows of bn-scale with care.
@@ -21,8 +21,8 @@ from benchmarks.environment import describe
 from yolo_prune.reporting.table import columns, rows
 
 PAIR = ("--target-macs", "53.9%", "--target-params", "44.6%")  # the cut that the paper on expressiveness reports
-ON_COCO = ("--rounds", "2", "--epochs", "3", "imgsz=320", "batch=16")
-ON_BCCD = ("--rounds", "2", "--epochs", "8", "imgsz=320", "batch=16")
+ON_COCO = ("--epochs", "6", "imgsz=320", "batch=16")
+ON_BCCD = ("--epochs", "16", "imgsz=320", "batch=16")
 CASES = {  # checkpoint, dataset, options
     "coco-mini": ("yolov8n", "coco-mini", ("--target-macs", "54%", *ON_COCO)),
     "bccd": ("yolov8n-bccd", "bccd", ("--target-macs", "54%", *ON_BCCD)),
