@@ -245,6 +245,7 @@ def test_a_run_that_broke_goes_on_where_it_was(scenes_model, tmp_path, monkeypat
     write_scenes(tmp_path / "data", train=16, val=8, size=64)
     monkeypatch.chdir(tmp_path)
     data = "data/scenes.yaml"
+    (tmp_path / "images").mkdir()  # of the same name as the default of --calibration
     whole = YOLO(scenes_model).prune(data=data, out=tmp_path / "whole", **SMALL)
     with monkeypatch.context() as broken:
         calls = []
@@ -262,6 +263,8 @@ def test_a_run_that_broke_goes_on_where_it_was(scenes_model, tmp_path, monkeypat
     (tmp_path / "elsewhere").rename(tmp_path / "data")
     assert str(tmp_path / "broken" / "round1" / "weights" / "last.pt") in str(failure.value)
     assert f"--resume {tmp_path / 'broken'}" in str(failure.value)
+    options = Journal.reopen(tmp_path / "broken").options
+    assert (options["data"], options["calibration"]) == (str(tmp_path / "data" / "scenes.yaml"), "images")
     moved = (tmp_path / "broken").rename(tmp_path / "moved")
     first = (moved / "round1" / "results.csv").stat().st_mtime_ns
     monkeypatch.chdir("/")

@@ -11,13 +11,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from yolo_prune.config import CALIBRATIONS
 from yolo_prune.errors import RequestError
 from yolo_prune.files import read_json, whole, write_json
 from yolo_prune.model import YOLO
 from yolo_prune.training import is_untrained
 
 REQUEST = "run.json"
-PATHS = ("data", "calibration")  # options that may name a file or folder
 
 
 class Journal:
@@ -42,7 +42,7 @@ class Journal:
             model = str(directory / "weights" / "base.pt")
             with whole(Path(model)) as temporary:
                 yolo.save(temporary)
-        options = {**options, **{name: _absolute(options[name]) for name in PATHS if options.get(name)}}
+        options = {**options, **{name: _absolute(options.get(name)) for name in ("data", "calibration")}}
         write_json(directory / REQUEST, {"model": model, "options": options})
         return cls(directory, model, options)
 
@@ -69,4 +69,5 @@ class Journal:
 
 def _absolute(name: str | None) -> str | None:
     """The name, but of a file or folder that is here its whole path: a run may be gone on with from elsewhere."""
-    return os.path.abspath(name) if name and os.path.exists(name) else name
+    named = name and name not in CALIBRATIONS and os.path.exists(name)
+    return os.path.abspath(name) if named else name
