@@ -67,8 +67,11 @@ def test_overlaps_in_closed_form_are_those_of_all_pairs(shape):
     centred = maps - maps.mean(2, keepdim=True)
     if maps.shape[2] > 2:  # of fewer positions nothing is left, or one direction
         assert torch.allclose(_score("expressiveness:correlation", activations), _mean_product(centred), **close)
-    squared = torch.stack([(a - b).square().mean(1) for a, b in _pairs(maps)]).mean(0)
-    assert torch.allclose(_score("expressiveness:deviation", activations), (squared / 2).sqrt(), **close)
+    variance = torch.stack([(a - b).square().mean(1) for a, b in _pairs(maps)]).mean(0) / 2
+    # The squares of one batch are summed in single precision, which rounds what varies little beside its mean.
+    rounding = 8 * torch.finfo(torch.float32).eps * maps.square().amax((0, 2))
+    error = (_score("expressiveness:deviation", activations).square() - variance).abs()
+    assert (error <= 1e-4 * variance + rounding).all()
 
 
 @given(shape=shapes)
