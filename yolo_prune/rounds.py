@@ -304,9 +304,9 @@ class _Run:
 
     def _slim_and_train(self, yolo: YOLO, plan: PruningPlan, number: int, directory: Path) -> None:
         job, config = self.job, self.config
-        title = f"round {number}/{self.config.rounds}"
+        title = f"round {number}/{config.rounds}"
         untrained = job.untrained and number == 1
-        slimmed = job.slim(yolo.model, number / self.config.rounds, job.steps, untrained)
+        slimmed = job.slim(yolo.model, number / config.rounds, job.steps, untrained)
         slim, plan = slimmed.model, plan.then(slimmed.plan)
         record(slim, [*history(job.base.model), self._step(plan)])
         changed = False
@@ -316,13 +316,10 @@ class _Run:
         before = self._accuracy(yolo, f"{title}, before training") if job.epochs else None
         known = {"plan": plan.to_dict(), "before": before and asdict(before), "batch_norms_reestimated": changed,
                  "training_kept": None}  # fmt: skip
-        if not job.epochs:
-            checkpoint = directory / "weights" / "last.pt"
-            checkpoint.parent.mkdir(parents=True)
-            with whole(checkpoint) as temporary:
-                yolo.save(temporary)
-        elif job.unseen:
-            with whole(_untrained(directory)) as temporary:
+        if job.unseen or not job.epochs:
+            path = _untrained(directory) if job.epochs else directory / "weights" / "last.pt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole(path) as temporary:
                 yolo.save(temporary)
         write_json(_notes(directory), known | _known(slimmed))
         if not job.epochs:
@@ -332,7 +329,7 @@ class _Run:
         if config.distill:
             args["distill_model"] = str(self.teacher)
         # The last round is not regularised: nothing is removed after it.
-        regularizer = self._regularizer() if config.regularization and number < self.config.rounds else None
+        regularizer = self._regularizer() if config.regularization and number < config.rounds else None
         cost = plan.cost["final"]
         facts = {"round": number, "macs": cost["macs"], "params": cost["params"]}
         if before:
