@@ -24,6 +24,7 @@ from yolo_prune.ground_truth import GroundTruth
 from yolo_prune.loss import mean_loss
 from yolo_prune.model import YOLO
 from yolo_prune.reconstruction import Reconstruction
+from yolo_prune.regularization import Regularizer
 from yolo_prune.search import Budget
 from yolo_prune.slimming import Batches, Slimmed, Slimmer
 from yolo_prune.structure.blocks import input_channels, require_supported, share_of_zeros
@@ -178,6 +179,16 @@ class Job:
                 + ("it is a small set for a look only" if self.dataset.fallback else "it trains on its val images")
             )
         return notes
+
+    @property
+    def train_args(self) -> dict[str, Any]:
+        """Ultralytics' arguments for every training of the run."""
+        return {"imgsz": self.imgsz, **self.config.train_args}
+
+    def regularizer(self) -> Regularizer | None:
+        """What pruning-aware training adds to the loss, if that was asked for."""
+        penalties = self.config.regularization
+        return Regularizer(penalties, self.calibration.scoring) if penalties else None
 
     def slim(self, model: nn.Module, progress: float, steps: int, untrained: bool) -> Slimmed:
         """Slim the base or a descendant of it, as `Slimmer.slim`, showing what is done."""

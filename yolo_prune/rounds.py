@@ -1,38 +1,34 @@
-"""The loop over rounds: score, select, apply, recalibrate, fine-tune, evaluate. It owns the run's state."""
+"""The loop over rounds, from the base to the exported and reported result. It owns the run's state."""
 
 from __future__ import annotations
 
 import copy
 import shutil
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ultralytics.utils import LOGGER, SETTINGS
 from ultralytics.utils.files import increment_path
 
-from yolo_prune.averaging import best_share, between
 from yolo_prune.config import PruneConfig
 from yolo_prune.errors import RequestError, RunError
-from yolo_prune.evaluation import Accuracy, evaluate, example_images, latency_ms
+from yolo_prune.evaluation import example_images
 from yolo_prune.export import export
-from yolo_prune.files import read_json, whole, write_json
+from yolo_prune.files import read_json, whole
 from yolo_prune.job import Job
 from yolo_prune.journal import Journal
+from yolo_prune.measuring import measured
 from yolo_prune.model import YOLO, load
-from yolo_prune.recalibration import recalibrated
-from yolo_prune.regularization import Regularizer
 from yolo_prune.reporting.examples import example_paths, write_examples
 from yolo_prune.reporting.report import write_report
 from yolo_prune.reporting.stock import next_smaller, stock_name
-from yolo_prune.reporting.summary import Stage, Summary, versions
-from yolo_prune.slimming import Slimmed
+from yolo_prune.reporting.summary import Stage, Summary
+from yolo_prune.round import Round, opened
 from yolo_prune.structure import Cost, PruningPlan
 from yolo_prune.structure.blocks import stage_of
-from yolo_prune.structure.cost import NOUNS
-from yolo_prune.structure.history import history, record
-from yolo_prune.training import fine_tune, finished, is_finite
+from yolo_prune.training import fine_tune, finished
 
 WORSE = 0.005  # of the task's figure, that fine-tuning may cost without a note
 
@@ -104,7 +100,7 @@ class _Run:
         except RequestError:  # a target that only selection finds out of reach: nothing is left of the request
             self.directory.rmdir()
             raise
-        plan, known = slimmed.plan, _known(slimmed)
+        plan, known = slimmed.plan, slimmed.known()
         plan.save(self.directory / "plan.json")
         summary.layers = self._layers(plan)
         summary.scores, summary.sensitivity = [known["scores"]], known["sensitivity"]
@@ -137,12 +133,12 @@ class _Run:
         weights.mkdir(exist_ok=True)
         if summary.base is None:
             self.doing = "measuring the base"
-            summary.base = self._measured(job.base, job.slimmer.base, "base")
+            summary.base = measured(job, job.base, job.slimmer.base, "base")
             summary.base.checkpoint = job.source
             self._write()
-        self.teacher = weights / "base.pt"
-        if self.config.distill and not self.teacher.exists():  # Ultralytics takes the teacher from a file
-            with whole(self.teacher) as temporary:
+        teacher = weights / "base.pt" if self.config.distill else None
+        if teacher and not teacher.exists():  # Ultralytics takes the teacher from a file
+            with whole(teacher) as temporary:
                 job.base.save(temporary)
 
         yolo, plan = job.base, PruningPlan.full(job.base.model)
@@ -152,20 +148,18 @@ class _Run:
             yolo = self._prepared(self.directory / "prepared")
         for number in range(1, self.config.rounds + 1):
             self.doing = f"round {number}"
-            directory = self.directory / f"round{number}"
+            current = Round(job, number, self.directory, teacher)
             if number > len(summary.rounds):
-                yolo, plan, stage = self._round(yolo, plan, number, directory)
+                yolo, plan, stage = current.go(yolo, plan)
                 summary.rounds.append(stage)
-                known = read_json(_notes(directory))
+                known = current.known
                 summary.scores.append(known["scores"])
                 summary.sensitivity = summary.sensitivity or known["sensitivity"]  # the base's
                 self._note(number, stage)
                 self._write()
             else:
-                stage = summary.rounds[number - 1]
-                here = directory / "weights" / Path(stage.checkpoint).name  # the run may have been moved
-                stage = summary.rounds[number - 1] = replace(stage, checkpoint=str(here))
-                yolo, plan = YOLO(here), PruningPlan.load(directory / "plan.json")
+                yolo, plan, stage = current.gone(summary.rounds[number - 1])
+                summary.rounds[number - 1] = stage
             self.good = stage.checkpoint
             if self._fell_too_far(stage):
                 break
@@ -258,122 +252,13 @@ class _Run:
             LOGGER.info(f"\nyolo-prune: pruning-aware training for {epochs} epochs, {self.config.regularize}; "
                         "then the rounds")  # fmt: skip
             base = job.base.around(copy.deepcopy(job.base.model))
-            fine_tune(base, job.dataset.yaml, epochs, directory, self._train_args(), regularizer=self._regularizer())
+            fine_tune(base, job.dataset.yaml, epochs, directory, job.train_args, regularizer=job.regularizer())
         checkpoint = finished(directory, epochs)
-        yolo = self._open(checkpoint)
-        measured = self._measured(yolo, job.slimmer.base, "prepared")
-        self.summary.prepared = replace(measured, checkpoint=str(checkpoint))
+        yolo = opened(checkpoint)
+        stage = measured(job, yolo, job.slimmer.base, "prepared")
+        self.summary.prepared = replace(stage, checkpoint=str(checkpoint))
         self._write()
         return yolo
-
-    def _regularizer(self) -> Regularizer:
-        return Regularizer(self.config.regularization, self.job.calibration.scoring)
-
-    def _train_args(self) -> dict[str, Any]:
-        return {"imgsz": self.job.imgsz, **self.config.train_args}
-
-    def _round(self, yolo: YOLO, plan: PruningPlan, number: int, directory: Path) -> tuple[YOLO, PruningPlan, Stage]:
-        """One round: from a YOLO and the plan that led to it, to the next ones and what they measure."""
-        job = self.job
-        title = f"round {number}/{self.config.rounds}"
-        progress = number / self.config.rounds
-        shares = [f"{job.slimmer.share(kind) ** progress:.1%} of the {NOUNS[kind]}" for kind in job.slimmer.target]
-        LOGGER.info(f"\nyolo-prune: {title}: to {' and '.join(shares)}")
-        if not (_notes(directory).exists() and finished(directory, job.epochs)):
-            shutil.rmtree(directory, ignore_errors=True)
-            _notes(directory).unlink(missing_ok=True)
-            self._slim_and_train(yolo, plan, number, directory)
-        checkpoint, plan = finished(directory, job.epochs), PruningPlan.from_dict(read_json(_notes(directory))["plan"])
-        plan.save(directory / "plan.json")
-        if job.unseen:
-            checkpoint = self._averaged(checkpoint, directory, title)
-        yolo = self._open(checkpoint)  # what is measured is what the file holds, in half precision
-        measured = self._measured(yolo, Cost(**plan.cost["final"]), title)
-        known = read_json(_notes(directory))
-        untouched = Accuracy(**known["before"]) if known["before"] else measured
-        stage = replace(
-            measured,
-            metrics_before_training=untouched.metrics,
-            map50_95_before_training=untouched.map50_95,
-            checkpoint=str(checkpoint),
-            batch_norms_reestimated=known["batch_norms_reestimated"],
-            training_kept=known["training_kept"],
-            search=known["search"],
-        )
-        return yolo, plan, stage
-
-    def _slim_and_train(self, yolo: YOLO, plan: PruningPlan, number: int, directory: Path) -> None:
-        job, config = self.job, self.config
-        title = f"round {number}/{config.rounds}"
-        untrained = job.untrained and number == 1
-        slimmed = job.slim(yolo.model, number / config.rounds, job.steps, untrained)
-        slim, plan = slimmed.model, plan.then(slimmed.plan)
-        record(slim, [*history(job.base.model), self._step(plan)])
-        changed = False
-        if job.calibration is not None and not untrained and not job.reconstructs:
-            slim, changed = recalibrated(slim.to(job.device), job.calibration)
-        yolo = yolo.around(slim)
-        before = self._accuracy(yolo, f"{title}, before training") if job.epochs else None
-        known = {"plan": plan.to_dict(), "before": before and asdict(before), "batch_norms_reestimated": changed,
-                 "training_kept": None}  # fmt: skip
-        if job.unseen or not job.epochs:
-            path = _untrained(directory) if job.epochs else directory / "weights" / "last.pt"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with whole(path) as temporary:
-                yolo.save(temporary)
-        write_json(_notes(directory), known | _known(slimmed))
-        if not job.epochs:
-            return
-        LOGGER.info(f"yolo-prune: {title}: fine-tuning for {job.epochs} epochs")
-        args = self._train_args()
-        if config.distill:
-            args["distill_model"] = str(self.teacher)
-        # The last round is not regularised: nothing is removed after it.
-        regularizer = self._regularizer() if config.regularization and number < config.rounds else None
-        cost = plan.cost["final"]
-        facts = {"round": number, "macs": cost["macs"], "params": cost["params"]}
-        if before:
-            facts[f"untrained_{job.metric.title}"] = before.metrics[job.metric.key]
-        data = job.dataset.listed(job.unseen.others, self.directory) if job.unseen else job.dataset.yaml
-        fine_tune(yolo, data, job.epochs, directory, args, untrained=untrained, regularizer=regularizer, facts=facts)
-
-    def _averaged(self, trained: Path | None, directory: Path, title: str) -> Path:
-        """The checkpoint of what is kept of a training: as much as loses least on the images that it left out."""
-        path, notes, unseen = directory / "weights" / "averaged.pt", _notes(directory), self.job.unseen
-        if path.exists():
-            return path
-        start, end = YOLO(_untrained(directory)), self._open(trained)
-        modules = [yolo.model.to(self.job.device).float() for yolo in (start, end)]
-        share = best_share(*modules, unseen)
-        LOGGER.info(f"yolo-prune: {title}: {share:.0%} of what training changed is kept, which loses least on "
-                    f"{len(unseen.indices)} training images that it left out")  # fmt: skip
-        write_json(notes, read_json(notes) | {"training_kept": share})
-        averaged = end.around(between(*modules, share))
-        averaged.ckpt["train_args"]["data"] = self.job.dataset.yaml  # not the list without those images
-        with whole(path) as temporary:
-            averaged.save(temporary)
-        return path
-
-    def _open(self, checkpoint: Path | None) -> YOLO:
-        """A YOLO that was trained. Raises RunError if training broke it."""
-        if checkpoint is None:
-            raise RunError("training left no checkpoint of its last epoch")
-        yolo = YOLO(checkpoint)
-        if not is_finite(yolo.model):
-            raise RunError("training ended with weights that are no numbers; a lower lr0 may help")
-        return yolo
-
-    def _accuracy(self, yolo: YOLO, title: str) -> Accuracy | None:
-        job = self.job
-        if job.dataset is None:
-            return None
-        LOGGER.info(f"yolo-prune: {title}: measuring {job.metric.title} on {job.dataset.yaml}")
-        device = self.config.train_args.get("device")
-        return evaluate(yolo, job.dataset, job.truth, job.imgsz, self.config.batch, device)
-
-    def _measured(self, yolo: YOLO, cost: Cost, title: str) -> Stage:
-        latency = latency_ms(yolo.model.to(self.job.device), self.job.imgsz, self.job.channels)
-        return replace(Stage.of(cost, self._accuracy(yolo, title)), latency_ms=latency)
 
     def _summary(self) -> Summary:
         job = self.job
@@ -409,16 +294,6 @@ class _Run:
             self.summary.seconds[name] = self.summary.seconds.get(name, 0.0) + seconds
         self.summary.write(self.directory / "summary.json")
 
-    def _step(self, plan: PruningPlan) -> dict[str, Any]:
-        """What a slimmed checkpoint says of how it was slimmed, in plain data."""
-        return {
-            "model": str(self.job.base.model_name),
-            "criterion": str(self.config.expression),
-            "imgsz": self.job.imgsz,
-            "versions": versions(),
-            "plan": plan.to_dict(),
-        }
-
 
 def _finished(directory: Path) -> PruneResult | None:
     """The result of a run that has come to its end."""
@@ -427,26 +302,6 @@ def _finished(directory: Path) -> PruneResult | None:
     summary = read_json(directory / "summary.json")
     model, plan = YOLO(directory / "weights" / "pruned.pt"), PruningPlan.load(directory / "plan.json")
     return PruneResult(model, plan, summary, directory)
-
-
-# What is known of a round before its training lies beside the training's directory, which Ultralytics empties at the
-# start where it trains on several GPUs.
-
-
-def _notes(directory: Path) -> Path:
-    """A round's plan, and what there is to say of it."""
-    return directory.with_suffix(".json")
-
-
-def _untrained(directory: Path) -> Path:
-    """The checkpoint of a round's model before its training."""
-    return directory.parent / "weights" / f"{directory.name}-untrained.pt"
-
-
-def _known(slimmed: Slimmed) -> dict[str, Any]:
-    """What there is to say of a slimming, in plain data."""
-    found = slimmed.found and slimmed.found.to_dict()
-    return {"search": found, "scores": slimmed.scores, "sensitivity": slimmed.sensitivity}
 
 
 def _directory(job: Job) -> Path:

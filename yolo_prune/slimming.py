@@ -49,6 +49,10 @@ class Slimmed(NamedTuple):
     scores: dict[str, Any] | None
     sensitivity: dict[str, Any] | None
 
+    def known(self) -> dict[str, Any]:
+        """What there is to say of how it came about, in plain data."""
+        return {"search": self.found and self.found.to_dict(), "scores": self.scores, "sensitivity": self.sensitivity}
+
 
 class Slimmer:
     """Slims the models of one run, which all descend from one original.
