@@ -102,21 +102,27 @@ def resolve(
     Raises:
         RequestError: it does not resolve, or has other classes than the model.
     """
+
+    def found(yaml: str, download: bool, fallback: bool = False) -> Dataset:
+        return Dataset(yaml, _parsed(yaml, task, single_cls, download), task, fallback, single_cls)
+
+    def fits(dataset: Dataset) -> bool:
+        return classes in (None, dataset.info["nc"])
+
     if data is not None:
-        info = _parsed(data, task, single_cls, download=True)
-        if classes is not None and info["nc"] != classes:
+        asked = found(data, download=True)
+        if not fits(asked):
             raise RequestError(
-                f"data {data} has {info['nc']} classes and the model {classes}; "
+                f"data {data} has {asked.info['nc']} classes and the model {classes}; "
                 "train the model on this dataset first, then slim it"
             )
-        return Dataset(data, info, task, single_cls=single_cls)
+        return asked
     with contextlib.suppress(RequestError):
-        if recorded and classes in (None, (info := _parsed(recorded, task, single_cls, download=False))["nc"]):
-            return Dataset(recorded, info, task, single_cls=single_cls)
-    fallback = FALLBACK[task]
+        if recorded and fits(dataset := found(recorded, download=False)):
+            return dataset
     with contextlib.suppress(RequestError):
-        if classes in (None, (info := _parsed(fallback, task, single_cls, download=True))["nc"]):
-            return Dataset(fallback, info, task, fallback=True, single_cls=single_cls)
+        if fits(dataset := found(FALLBACK[task], download=True, fallback=True)):
+            return dataset
     raise RequestError(f"no dataset: the checkpoint's ({recorded}) is not here; give its yaml with --data")
 
 
