@@ -28,7 +28,11 @@ from yolo_prune.structure import CostModel, PruningPlan, find_groups
 from yolo_prune.structure.history import history, record
 from yolo_prune.training import fine_tune
 
-CHECKPOINTS = {"bccd": "yolov8n-bccd", "coco-mini": "yolov8n"}
+CASES = {  # name: checkpoint, dataset
+    "bccd": ("yolov8n-bccd", "bccd"),
+    "coco-mini": ("yolov8n", "coco-mini"),
+    "yolo11n": ("yolo11n", "coco-mini"),
+}
 SAMPLES = 64
 CAP = Limits(max_layer_ratio=0.5)
 RATE = 1e-3  # of learning: that of all figures but those of quality.py
@@ -37,7 +41,7 @@ BATCH = 16
 
 @dataclass
 class Bench:
-    """A dataset of the catalogue and the YOLOv8n that was trained on it.
+    """A dataset of the catalogue and a YOLO that was trained on it, by the name of one of CASES.
 
     Scores are taken on 64 training images, batch norms re-estimated on 128 others (as far as there are so many), and
     mAP is measured on the val split. (What is chosen by comparing these figures was chosen on that split.)
@@ -52,11 +56,11 @@ class Bench:
 
     @cached_property
     def yolo(self) -> YOLO:
-        return YOLO(weights(CHECKPOINTS[self.name]))
+        return YOLO(weights(CASES[self.name][0]))
 
     @cached_property
     def dataset(self) -> Dataset:
-        path = self.data_yaml or prepare(self.name, self.directory)
+        path = self.data_yaml or prepare(CASES[self.name][1], self.directory)
         return resolve(str(path), None, len(self.yolo.model.names))
 
     @cached_property
