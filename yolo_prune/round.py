@@ -79,8 +79,8 @@ class Round:
         )
         return yolo, plan, stage
 
-    def gone(self, stage: Stage) -> tuple[YOLO, PruningPlan, Stage]:
-        """The same of a round that was finished before, perhaps in a directory that has been moved since."""
+    def reopened(self, stage: Stage) -> tuple[YOLO, PruningPlan, Stage]:
+        """The same, of a round that was finished before, perhaps in a directory that has been moved since."""
         checkpoint = self.directory / "weights" / Path(stage.checkpoint).name
         return YOLO(checkpoint), PruningPlan.load(self._plan), replace(stage, checkpoint=str(checkpoint))
 

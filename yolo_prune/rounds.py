@@ -158,7 +158,7 @@ class _Run:
                 self._note(number, stage)
                 self._write()
             else:
-                yolo, plan, stage = current.gone(summary.rounds[number - 1])
+                yolo, plan, stage = current.reopened(summary.rounds[number - 1])
                 summary.rounds[number - 1] = stage
             self.good = stage.checkpoint
             if self._fell_too_far(stage):
