@@ -9,8 +9,8 @@ arms; mAP50-95 is measured on val, by which nothing in the run is chosen. Batch 
 are re-estimated where that lowers the loss on training images. All arms are fine-tuned by the tool's recipe, for 6
 epochs (coco-mini) or 8 (bccd), at its learning rate unless --lr0 gives another, and averaged with what they were before
 as far as that helps on training images left out (with --no-average: on all images and not averaged). A seed draws the
-calibration images, random scores and the order of training. --data yolo11n is YOLO11n on coco-mini; there
-torch-pruning 1.6.1 comes to no end in the attention, so --arms are random, "l2, per-layer mean" and taylor. Resumable.
+calibration images, random scores and the order of training. --data yolo11n is YOLO11n on coco-mini, with
+--arms random, "l2, per-layer mean" and taylor: only YOLOv8 is rewritten for torch-pruning here. Resumable.
 """
 
 from __future__ import annotations
