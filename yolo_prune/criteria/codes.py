@@ -1,91 +1,78 @@
-"""Binary codes of activations: where a channel is active, by several thresholds, and how such codes differ."""
+"""Binary codes of activations: where a channel is active, and how much such codes differ between samples."""
 
 import numpy as np
 import torch
 
-from yolo_prune.criteria.statistics import Seen, Statistic
+from yolo_prune.statistics import LayerBatch, Statistic
 
-UPPER_QUARTILE = 0.6745  # of the standard normal distribution
+TIE = 1e-9  # of the largest possible score, so that it only orders equal scores
 
 
 class ActiveCounts(Statistic):
-    """Sum "active" (channels, positions): how many samples are active there, int32. Active is what is positive."""
+    """Number of samples in which a channel is active, at each position. A channel is active where it is positive.
 
-    def active(self, seen: Seen) -> torch.Tensor:
-        """Boolean tensor of the shape of `seen.values`."""
-        # The same as values > 0, which takes PyTorch several times longer on a CPU.
-        return seen.values.relu().bool()
+    Sum: "active" (channels, positions), int32.
+    """
 
-    def update(self, seen: Seen) -> None:
+    def active(self, batch: LayerBatch) -> torch.Tensor:
+        """Return whether each channel is active: a boolean tensor of the shape of `batch.values`."""
+        # This equals values > 0, which takes PyTorch several times longer on a CPU.
+        return batch.values.relu().bool()
+
+    def update(self, batch: LayerBatch) -> None:
         # Sums of up to 255 samples fit a byte, and bytes are summed several times faster than 32 bits.
-        for chunk in self.active(seen).view(torch.uint8).flatten(2).split(255):
+        for chunk in self.active(batch).view(torch.uint8).flatten(2).split(255):
             self.add("active", chunk.sum(0, dtype=torch.uint8).int())
 
 
 class AboveMeanCounts(ActiveCounts):
-    """As ActiveCounts; active is what exceeds the channel's mean, as its batch norm predicts it.
+    """As ActiveCounts, but a channel is active where it exceeds the mean that its batch norm predicts.
 
-    The batch norm knows mean and variance of the pre-activation in training; a normal distribution is assumed. So the
-    threshold is known before the first sample, and one pass is enough.
+    The batch norm stores the mean and the variance of the pre-activation in training, which is assumed to be normally
+    distributed. So the threshold does not depend on the samples, and one pass is enough.
     """
 
-    def active(self, seen: Seen) -> torch.Tensor:
-        nodes, weights = _normal_quadrature(seen.values)
-        layer = seen.layer
+    def active(self, batch: LayerBatch) -> torch.Tensor:
+        nodes, weights = _normal_quadrature(batch.values)
+        layer = batch.layer
         mean = layer.activation(layer.beta + layer.gamma * nodes[:, None]).mul(weights[:, None]).sum(0)
-        return seen.values > mean.view(-1, 1, 1)
-
-
-class AboveMedianCounts(ActiveCounts):
-    """As ActiveCounts; active is what exceeds the channel's median in training, which is its batch norm's bias."""
-
-    site = "pre"
-
-    def active(self, seen: Seen) -> torch.Tensor:
-        return seen.values > seen.layer.beta.view(-1, 1, 1)
-
-
-class AboveQuartileCounts(ActiveCounts):
-    """As ActiveCounts; active is what exceeds the upper quartile of the normal distribution of the batch norm."""
-
-    site = "pre"
-
-    def active(self, seen: Seen) -> torch.Tensor:
-        threshold = seen.layer.beta + UPPER_QUARTILE * seen.layer.gamma.abs()
-        return seen.values > threshold.view(-1, 1, 1)
-
-
-class AboveOwnMeanCounts(ActiveCounts):
-    """As ActiveCounts; active is what exceeds the mean of the sample's own map."""
-
-    def active(self, seen: Seen) -> torch.Tensor:
-        return seen.values > seen.values.mean((2, 3), keepdim=True)
-
-
-class CodeOverlap(Statistic):
-    """Sums "both" (channels, channels), of samples and positions where two channels are active, and "positions" ()."""
-
-    def update(self, seen: Seen) -> None:
-        codes = seen.values.relu().bool().to(seen.values.dtype).transpose(0, 1).flatten(1)
-        self.add("both", (codes @ codes.T).double())
-        self.add("positions", torch.tensor(codes.shape[1], dtype=torch.float64, device=codes.device))
+        return batch.values > mean.view(-1, 1, 1)
 
 
 def mean_hamming_distance(active: torch.Tensor, samples: int) -> torch.Tensor:
-    """The mean over all pairs of samples of the share of positions in which their binary maps differ.
+    """Return the share of positions in which the binary maps of two samples differ, averaged over all pairs of samples.
 
-    Where k of N samples are active, k (N - k) of the N (N - 1) / 2 pairs differ, so that no pair need be compared.
+    Where k of N samples are active, k (N - k) of the N (N - 1) / 2 pairs differ, so no pair has to be compared.
 
     Args:
-        active: (channels, positions), the number of samples active at each.
+        active: (channels, positions), the number of samples that are active.
         samples: N, at least 2.
 
     Returns:
         Float64 tensor (channels), in [0, 1].
+
+    Raises:
+        ValueError: there are fewer than two samples.
     """
     require_pairs(samples)
     k = active.double()
     return (k * (samples - k)).mean(1) * 2 / (samples * (samples - 1))
+
+
+def tie_breaker(active: torch.Tensor, samples: int) -> torch.Tensor:
+    """Return what to add to scores so that of equally expressive channels the less active one is removed first.
+
+    A channel that is never active and one that is always active both have codes that do not differ between samples.
+    Removing the first changes nothing; the second still passes on its input.
+
+    Args:
+        active: (channels, positions), the number of samples that are active.
+        samples: the number of all samples.
+
+    Returns:
+        Float64 tensor (channels), the share of active samples and positions times 1e-9.
+    """
+    return TIE * active.double().mean(1) / samples
 
 
 def require_pairs(samples: int) -> None:
@@ -95,7 +82,7 @@ def require_pairs(samples: int) -> None:
 
 
 def _normal_quadrature(like: torch.Tensor, points: int = 24) -> tuple[torch.Tensor, torch.Tensor]:
-    """Nodes and weights whose weighted sums are expectations under the standard normal distribution."""
+    """Return nodes and weights, (points) each, whose weighted sums are expectations under the standard normal."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(points)
     as_like = {"dtype": torch.float32, "device": like.device}
     return torch.tensor(nodes, **as_like), torch.tensor(weights / weights.sum(), **as_like)

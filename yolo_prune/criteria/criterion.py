@@ -1,32 +1,32 @@
-"""What a criterion is, and the register of those there are."""
+"""What a criterion is, and the registry of criteria."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from yolo_prune.criteria.layer import Layer
-from yolo_prune.criteria.statistics import Statistic
 from yolo_prune.errors import RequestError
+from yolo_prune.registry import Registry
+from yolo_prune.statistics import Layer, Statistic
 
-Statistics = dict[type[Statistic], Statistic]  # what was collected of one layer, by kind
+Statistics = Mapping[type[Statistic], Statistic]  # of one layer, by kind
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """A pure function from one layer to one score for each of its channels; low scores are pruned first.
+    """A pure function from one layer to one score for each of its channels. Low scores are pruned first.
 
     Attributes:
-        name: as expressions write it; a variant stands behind a colon.
-        function: takes a Layer and its Statistics, gives a tensor (channels) of scores of 0 or more.
-        side: "out" scores the channels that the layer makes, "in" those that it reads.
-        needs: kinds of statistics; none: weights alone are enough.
-        scale: the normalisation that fits it where an expression names none: "global" if its scores are comparable
-            between layers as they are, else "mean".
+        name: as expressions write it; a variant follows after a colon.
+        function: takes a Layer and its Statistics, returns a tensor (channels) of scores of 0 or more.
+        side: "out" scores the channels that the layer produces, "in" those that it reads.
+        needs: kinds of statistics; empty where weights alone are enough.
+        scale: the normalisation where an expression names none: "global" if the scores are comparable between layers as
+            they are, else "mean".
     """
 
     name: str
@@ -37,11 +37,11 @@ class Criterion:
 
     @property
     def needs_labels(self) -> bool:
-        """Whether it looks at gradients of the loss."""
+        """Whether it uses gradients of the loss."""
         return any(kind.site == "gradient" for kind in self.needs)
 
 
-_REGISTER: dict[str, Criterion] = {}
+_CRITERIA: Registry[Criterion] = Registry("criterion", "yolo_prune.criteria")
 _ALIASES: dict[str, str] = {}
 
 
@@ -49,31 +49,33 @@ def register(name: str, *needs: type[Statistic], side: str = "out", scale: str =
     """Register the decorated function as the criterion `name`, which needs these kinds of statistics."""
 
     def decorate(function: Callable[[Layer, Statistics], torch.Tensor]) -> Callable[[Layer, Statistics], torch.Tensor]:
-        _REGISTER[name] = Criterion(name, function, side, needs, scale)
+        _CRITERIA.add(name, Criterion(name, function, side, needs, scale))
         return function
 
     return decorate
 
 
-def alias(name: str, of: str) -> None:
-    """Let `name` stand for the criterion `of`: the variant of a family that did best."""
-    _ALIASES[name] = of
+def alias(name: str, target: str) -> None:
+    """Let `name` stand for the criterion `target`, e.g. a family for its best variant."""
+    _ALIASES[name] = target
 
 
 def names() -> list[str]:
-    """The full names of all criteria, in alphabetical order."""
-    return sorted(_REGISTER)
+    """Return the full names of all criteria, in alphabetical order."""
+    return _CRITERIA.names()
 
 
 def get(name: str) -> Criterion:
-    """The criterion of that name. Raises RequestError if there is none."""
+    """Return the criterion of that name. Raises RequestError if there is none."""
+    all_names = names()
     resolved = _ALIASES.get(name, name)
-    if resolved not in _REGISTER:
-        close = difflib.get_close_matches(name, [*_REGISTER, *_ALIASES], n=1)
+    if resolved not in _CRITERIA:
+        close = difflib.get_close_matches(name, [*all_names, *_ALIASES], n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        known = ", ".join(
-            sorted(set(_ALIASES) | {full for full in _REGISTER if full.partition(":")[0] not in _ALIASES})
+        families = sorted({*_ALIASES, *(full for full in all_names if full.partition(":")[0] not in _ALIASES)})
+        variants = [full for full in all_names if full.partition(":")[0] in _ALIASES]
+        raise RequestError(
+            f"criterion {name!r} does not exist; {hint}there are: {', '.join(families)}; "
+            f"and the variants {', '.join(variants)}"
         )
-        variants = ", ".join(full for full in names() if full.partition(":")[0] in _ALIASES)
-        raise RequestError(f"criterion {name!r} is not known; {hint}there are: {known}; and the variants {variants}")
-    return _REGISTER[resolved]
+    return _CRITERIA.get(resolved)

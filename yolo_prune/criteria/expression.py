@@ -1,4 +1,6 @@
-"""Expressions such as "0.5*expressiveness + 0.5*taylor": which criteria count, how normalised, how combined.
+"""Expressions of criteria, such as "0.5*expressiveness + 0.5*taylor": parsing and evaluation.
+
+An expression names criteria, says how their scores are normalised, and combines them:
 
 expression := product {"+" product}
 product    := factor {"*" factor}
@@ -17,16 +19,18 @@ import torch
 from yolo_prune.criteria.criterion import Criterion, get
 from yolo_prune.errors import RequestError
 
-# How the scores of groups are made comparable: "mean" and "max" of every group become 1; "rank" runs from 0 to 1 in
-# every group; "zscore" has mean 0 and standard deviation 1 in every group; "global" has mean 1 over the whole model,
-# and leaves the scale between groups as the criterion has it.
+# Ways to make the scores of groups comparable. "mean" and "max" divide the scores of a group by their mean or maximum.
+# "rank" replaces them by ranks from 0 to 1 in each group. "zscore" gives each group mean 0 and standard deviation 1.
+# "global" divides all scores by their mean over all groups, so that the ratios between groups stay.
 NORMALISATIONS = ("mean", "max", "rank", "zscore", "global")
 
-Scores = dict[str, torch.Tensor]  # by the name of the group, one score per unit
+Scores = dict[str, torch.Tensor]  # one score for each unit, by the name of the group
 
 
 @dataclass(frozen=True)
 class Number:
+    """A constant, of 0 or more."""
+
     value: float
 
     def __str__(self) -> str:
@@ -35,6 +39,8 @@ class Number:
 
 @dataclass(frozen=True)
 class Term:
+    """A criterion and the name of its normalisation."""
+
     criterion: Criterion
     normalisation: str
 
@@ -44,7 +50,9 @@ class Term:
 
 @dataclass(frozen=True)
 class Combination:
-    operator: str  # "+" or "*"
+    """A sum or a product of at least two parts; the operator is "+" or "*"."""
+
+    operator: str
     parts: tuple[Expression, ...]
 
     def __str__(self) -> str:
@@ -55,17 +63,17 @@ class Combination:
 Expression = Number | Term | Combination
 
 
-def parse(text: str, normalize: str | None = None) -> Expression:
-    """Read an expression.
+def parse(text: str) -> Expression:
+    """Parse an expression.
 
     Args:
-        text: as above; e.g. "expressiveness", "0.7*rank(expressiveness) + 0.3*rank(taylor)".
-        normalize: the normalisation of criteria for which the expression names none; default: what fits each.
+        text: e.g. "expressiveness" or "0.7*rank(expressiveness) + 0.3*rank(taylor)". A criterion without a
+            normalisation gets its own default, `Criterion.scale`.
 
     Raises:
-        RequestError: it cannot be understood, names an unknown criterion, or would not rank channels.
+        RequestError: the text is no expression, names a criterion that does not exist, or multiplies negative scores.
     """
-    parser = _Parser(text, normalize)
+    parser = _Parser(text)
     expression = parser.sum()
     if parser.ahead is not None:
         parser.refuse(f"{parser.ahead!r} is not expected")
@@ -75,19 +83,24 @@ def parse(text: str, normalize: str | None = None) -> Expression:
 
 
 def terms(expression: Expression) -> list[Term]:
-    """The terms of an expression, from left to right."""
+    """Return the terms of an expression, from left to right."""
     if isinstance(expression, Combination):
         return [term for part in expression.parts for term in terms(part)]
     return [expression] if isinstance(expression, Term) else []
 
 
 def has_negative_scores(expression: Expression) -> bool:
-    """Whether the expression may give scores below 0, which cannot be divided by costs or multiplied."""
+    """Return whether scores may be below 0. Such scores cannot be multiplied, or divided by costs."""
     return any(term.normalisation == "zscore" for term in terms(expression))
 
 
 def evaluate(expression: Expression, scores: Mapping[str, Scores]) -> Scores:
-    """Combine the groups' scores by each criterion's name into one score per unit of every group."""
+    """Return one score for each unit of every group.
+
+    Args:
+        expression: to evaluate.
+        scores: of every criterion of the expression, by its name and the name of the group, each (units).
+    """
     if isinstance(expression, Term):
         return normalized(scores[expression.criterion.name], expression.normalisation)
     groups = next(iter(scores.values()))
@@ -99,7 +112,7 @@ def evaluate(expression: Expression, scores: Mapping[str, Scores]) -> Scores:
 
 
 def normalized(scores: Scores, how: str) -> Scores:
-    """Scores made comparable between groups, by one of NORMALISATIONS; groups that are all 0 stay so."""
+    """Return scores that are comparable between groups, by one of NORMALISATIONS. Groups with zeros only stay zero."""
     if how == "global":
         mean = torch.cat(list(scores.values())).mean()
         return {group: values / mean if mean > 0 else values for group, values in scores.items()}
@@ -123,10 +136,12 @@ def _is_sum(expression: Expression) -> bool:
 
 
 class _Parser:
+    """A recursive-descent parser: each rule of the grammar is a method that takes its tokens off the front."""
+
     TOKEN = re.compile(r"\s*(\d+(?:\.\d*)?(?:e-?\d+)?|\.\d+|[a-z][a-z0-9]*(?:[-:][a-z0-9]+)*|[-+*/()])", re.IGNORECASE)
 
-    def __init__(self, text: str, normalize: str | None):
-        self.text, self.normalize = text, normalize
+    def __init__(self, text: str):
+        self.text = text
         self.tokens: list[str] = []
         position = 0
         while text[position:].strip():
@@ -138,6 +153,7 @@ class _Parser:
 
     @property
     def ahead(self) -> str | None:
+        """The next token; None at the end."""
         return self.tokens[0] if self.tokens else None
 
     def sum(self) -> Expression:
@@ -172,7 +188,7 @@ class _Parser:
             self._close()
             return Term(criterion, token)
         criterion = get(token)
-        return Term(criterion, self.normalize or criterion.scale)
+        return Term(criterion, criterion.scale)
 
     def _chain(self, operator: str, part) -> Expression:
         parts = [part()]
@@ -187,4 +203,5 @@ class _Parser:
         self.tokens.pop(0)
 
     def refuse(self, why: str) -> NoReturn:
+        """Raise RequestError with the text and the reason."""
         raise RequestError(f'criterion {self.text!r}: {why}; write e.g. "0.5*expressiveness + 0.5*taylor"')

@@ -1,68 +1,70 @@
-"""Criteria on gradients of the loss: what it would change, to first and second order, if a channel went."""
+"""Criteria on gradients of the loss: first-order and second-order estimates of its change if a channel is removed."""
 
 import torch
-from torch.nn import functional as F
 
 from yolo_prune.criteria.criterion import Statistics, register
-from yolo_prune.criteria.layer import Layer
-from yolo_prune.criteria.statistics import Seen, Statistic
+from yolo_prune.statistics import Layer, LayerBatch, Statistic, patches
 
 
 class GateGradients(Statistic):
-    """Squares of the derivatives of each image's loss by gates that multiply a channel, summed over images.
+    """Squared derivatives of the loss of each image with respect to gates, summed over images.
 
-    Sums: "bn" (channels), of a gate behind the batch norm; "weight" (channels), of one on the filter.
+    A gate is a factor of 1 on one channel. Sums: "bn" (channels), for a gate after the batch norm; "weight" (channels),
+    for a gate on the filter.
     """
 
     site = "gradient"
 
-    def update(self, seen: Seen) -> None:
-        # The derivative by a gate on y is the sum of y dL/dy over positions; for a filter w, y is w * x before the
-        # batch norm, so that no gradient of weights is needed, and each image has its own.
-        bn = (seen.values * seen.gradient).sum((2, 3))
-        weight = bn - seen.layer.shift * seen.gradient.sum((2, 3))
+    def update(self, batch: LayerBatch) -> None:
+        # The derivative with respect to a gate on y is the sum of y dL/dy over positions. For a gate on the filter, y
+        # is `values` without the constant shift. So no gradient of weights is needed, and each image has its own.
+        bn = (batch.values * batch.gradient).sum((2, 3))
+        weight = bn - batch.layer.shift * batch.gradient.sum((2, 3))
         self.add("bn", bn.double().square().sum(0))
         self.add("weight", weight.double().square().sum(0))
 
 
 @register("taylor", GateGradients, scale="global")
 def taylor(_: Layer, statistics: Statistics) -> torch.Tensor:
-    """Root mean square over images of gamma dL/dgamma + beta dL/dbeta, the first-order change of the loss.
+    """Return the first-order change of the loss if a channel is removed: root mean square over images, (channels).
 
-    The batch-norm gate of Molchanov et al., "Importance estimation for neural network pruning" (CVPR 2019); the root
-    keeps the unit of the loss. It is comparable between layers as it is. Squared, it is also the second-order change
-    with the empirical Fisher information of the gate in place of the Hessian.
+    The change is gamma dL/dgamma + beta dL/dbeta, the batch-norm gate of Molchanov et al., "Importance estimation for
+    neural network pruning" (CVPR 2019). The root keeps the unit of the loss, so that layers are comparable. The square
+    is also twice the second-order change, with the empirical Fisher information of the gate in place of the Hessian.
     """
     return (statistics[GateGradients].sums["bn"] / statistics[GateGradients].samples).sqrt()
 
 
 @register("taylor:weight", GateGradients, scale="global")
 def taylor_of_weights(_: Layer, statistics: Statistics) -> torch.Tensor:
-    """Root mean square over images of the sum of w dL/dw over a filter (Molchanov et al., CVPR 2019, joint form)."""
+    """Return the root mean square over images of the sum of w dL/dw over a filter, (channels).
+
+    The joint form of Molchanov et al., "Importance estimation for neural network pruning" (CVPR 2019).
+    """
     return (statistics[GateGradients].sums["weight"] / statistics[GateGradients].samples).sqrt()
 
 
 class WeightFisher(Statistic):
-    """Sum "fisher" (channels): of w^2 (dL/dw)^2 over the weights of a filter and over images."""
+    """Sum "fisher" (channels): w^2 (dL/dw)^2, summed over the weights of a filter and over images."""
 
     site = "gradient"
 
-    def update(self, seen: Seen) -> None:
-        conv = seen.layer.geometry
-        reading = seen.layer.reading.flatten(1)
-        for inputs, gradient in zip(seen.inputs, seen.layer.outputs(seen.gradient), strict=True):
-            patches = F.unfold(inputs[None], conv.kernel_size, conv.dilation, conv.padding, conv.stride)[0]
+    def update(self, batch: LayerBatch) -> None:
+        conv = batch.layer.geometry
+        reading = batch.layer.reading.flatten(1)
+        for inputs, gradient in zip(batch.inputs.split(1), batch.layer.outputs(batch.gradient), strict=True):
             # What each group of outputs reads: (groups, in * kernel, positions).
-            patches = patches.unflatten(0, (conv.groups, -1))
-            by_weight = gradient.flatten(1).unflatten(0, (conv.groups, -1)) @ patches.transpose(1, 2)
-            change = by_weight.flatten(0, 1) * reading  # of each output by each of its weights, scale and all
-            self.add("fisher", change.square().view(len(seen.layer.scale), -1).sum(1, dtype=torch.float64))
+            under_kernel = patches(conv, inputs)[0].flatten(0, 1).unflatten(0, (conv.groups, -1))
+            by_weight = gradient.flatten(1).unflatten(0, (conv.groups, -1)) @ under_kernel.transpose(1, 2)
+            change = by_weight.flatten(0, 1) * reading  # of each output by each of its weights, with the batch norm
+            self.add("fisher", change.square().view(len(batch.layer.scale), -1).sum(1, dtype=torch.float64))
 
 
 @register("hessian", WeightFisher, scale="global")
 def hessian(_: Layer, statistics: Statistics) -> torch.Tensor:
-    """Half the sum over a filter of w^2 times the mean square of dL/dw over images: a second-order change of the loss.
+    """Return a second-order change of the loss if a channel is removed, (channels).
 
-    Optimal brain damage (LeCun et al., 1990) with the diagonal of the empirical Fisher information for the Hessian's.
+    It is half the sum over a filter of w^2 times the mean square of dL/dw over images: optimal brain damage (LeCun et
+    al., 1990) with the diagonal of the empirical Fisher information in place of the Hessian.
     """
     return statistics[WeightFisher].sums["fisher"] / statistics[WeightFisher].samples / 2

@@ -1,34 +1,44 @@
-"""Criteria on weights alone."""
+"""Criteria on weights alone. The filter of a channel holds all weights that compute it."""
 
 import torch
 
 from yolo_prune.criteria.criterion import Statistics, register
-from yolo_prune.criteria.layer import Layer
+from yolo_prune.statistics import Layer
 
 
 @register("l1")
 def l1(layer: Layer, _: Statistics) -> torch.Tensor:
-    """Sum of the absolute weights that make the channel (Li et al., "Pruning filters for efficient ConvNets", 2017)."""
+    """Return the sum of the absolute weights of each filter, (channels).
+
+    Li et al., "Pruning filters for efficient ConvNets" (ICLR 2017).
+    """
     return layer.weight.flatten(1).abs().sum(1)
 
 
 @register("l2")
 def l2(layer: Layer, _: Statistics) -> torch.Tensor:
-    """Euclidean norm of the weights that make the channel (He et al., "Soft filter pruning", 2018)."""
+    """Return the Euclidean norm of each filter, (channels).
+
+    He et al., "Soft filter pruning for accelerating deep convolutional neural networks" (IJCAI 2018).
+    """
     return layer.weight.flatten(1).norm(dim=1)
 
 
 @register("bn-scale")
 def bn_scale(layer: Layer, _: Statistics) -> torch.Tensor:
-    """Absolute scale (gamma) of the batch norm behind the channel (Liu et al., "Network slimming", 2017)."""
+    """Return the absolute scale (gamma) of the batch norm of each channel, (channels).
+
+    Liu et al., "Learning efficient convolutional networks through network slimming" (ICCV 2017).
+    """
     return layer.gamma.abs()
 
 
 @register("lamp", scale="global")
 def lamp(layer: Layer, _: Statistics) -> torch.Tensor:
-    """Squared norm over the sum of all that are not smaller in the layer (Lee et al., "Layer-adaptive sparsity", 2021).
+    """Return the squared norm of each filter, divided by the sum of all that are not smaller, (channels).
 
-    The paper scores single weights; here each filter is one. The largest of every layer scores 1.
+    Lee et al., "Layer-adaptive sparsity for the magnitude-based pruning" (ICLR 2021), who score single weights. Here
+    each filter has one score. The largest filter of every layer scores 1.
     """
     squares = layer.weight.double().flatten(1).square().sum(1)
     order = squares.argsort(descending=True, stable=True)
@@ -39,6 +49,9 @@ def lamp(layer: Layer, _: Statistics) -> torch.Tensor:
 
 @register("fpgm")
 def fpgm(layer: Layer, _: Statistics) -> torch.Tensor:
-    """Sum of the distances to the layer's other filters (He et al., "Filter pruning via geometric median", 2019)."""
+    """Return the sum of the distances from each filter to the other filters of the layer, (channels).
+
+    He et al., "Filter pruning via geometric median for deep convolutional neural networks acceleration" (CVPR 2019).
+    """
     filters = layer.weight.flatten(1)
     return torch.cdist(filters, filters, compute_mode="donot_use_mm_for_euclid_dist").sum(1)

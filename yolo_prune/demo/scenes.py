@@ -170,8 +170,8 @@ def _corners(thing: Thing, size: int) -> np.ndarray:
 
 
 def _keypoints(thing: Thing, size: int) -> np.ndarray:
-    seen = ((thing.points >= 0) & (thing.points < size)).all(1, keepdims=True)
-    points = np.concatenate([thing.points.clip(0, size) / size, 2.0 * seen], 1)
+    visible = ((thing.points >= 0) & (thing.points < size)).all(1, keepdims=True)
+    points = np.concatenate([thing.points.clip(0, size) / size, 2.0 * visible], 1)
     return np.concatenate([_box(thing, size), points.ravel()])
 
 

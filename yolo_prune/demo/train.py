@@ -10,8 +10,8 @@ import torch
 from ultralytics.utils.torch_utils import strip_optimizer
 
 from yolo_prune.demo.scenes import write_scenes
-from yolo_prune.files import whole
-from yolo_prune.model import YOLO
+from yolo_prune.files import atomic
+from yolo_prune.host.model import YOLO
 
 IMAGES = 1200
 EPOCHS = 30
@@ -32,7 +32,7 @@ def train(path: Path, images: int = IMAGES, epochs: int = EPOCHS) -> None:
                    close_mosaic=epochs // 3, workers=0, project=directory, name="run", plots=False)  # fmt: skip
         trained = strip_optimizer(yolo.trainer.last)
     kept = {key: trained[key] for key in ("date", "version", "license", "docs") if key in trained}
-    with whole(path) as temporary:
+    with atomic(path) as temporary:
         torch.save({**kept, "epoch": -1, "model": _without_paths(trained["model"]), "train_args": RECORDED}, temporary)
 
 

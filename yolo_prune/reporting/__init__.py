@@ -1,1 +1,1 @@
-"""What a run leaves behind for people and programs: summary.json, report.html and the table."""
+"""Pages, tables and plots of a run, made from plain dictionaries."""

@@ -1,8 +1,8 @@
-"""The charts of pages: plain values to plotly figures, in the colours of a palette."""
+"""The charts of the pages: plotly figures of plain values, in the colours of a palette."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import pairwise
 from typing import Any
@@ -11,28 +11,28 @@ import plotly.graph_objects as go
 
 from yolo_prune.reporting.palette import Palette
 from yolo_prune.reporting.series import (
-    HELD,
-    centres,
+    HELD_LABEL,
+    bin_centres,
     changes,
-    cut,
-    harm,
+    degradations,
     is_comparable,
     layer_positions,
     layers_by_stage,
     per_class,
     rounds_with_scores,
     shortened,
+    threshold,
     trajectory,
-    was_trained,
+    was_fine_tuned,
 )
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-ROW = 24  # pixels of a row in charts that grow with their rows
+ROW_HEIGHT = 24  # pixels, in charts that grow with the number of their rows
 Charts = dict[str, go.Figure]
 
 
 def report_charts(summary: dict[str, Any], palette: Palette) -> Charts:
-    """The charts of a run, by name: only those that the summary has values for."""
+    """Return the charts of a run by name. Charts without values are omitted."""
     charts: Charts = {}
     if trajectory(summary):
         charts["trajectory"] = trajectory_chart(summary, palette)
@@ -42,126 +42,146 @@ def report_charts(summary: dict[str, Any], palette: Palette) -> Charts:
         charts[f"scores-{number}"] = scores_chart(scores, palette)
     if per_class(summary):
         charts["classes"] = classes_chart(summary, palette)
-    if summary.get("sensitivity"):
-        charts["sensitivity"] = sensitivity_chart(summary["sensitivity"], palette)
     return charts
 
 
 def trajectory_chart(summary: dict[str, Any], palette: Palette) -> go.Figure:
-    """The task's figure against MACs over the rounds, with the next smaller stock model for reference."""
+    """Return a chart of the task's metric against MACs over the rounds, with the next smaller stock model."""
     title, points = summary["metric"]["title"], trajectory(summary)
     base, final = points[0], points[-1]
-    tuned = was_trained(summary)
-    figure = _figure(palette, 400)
-
-    def line(name: str, points: Sequence[tuple[str, float, float | None]], color: str, **style: Any) -> None:
-        figure.add_scatter(
-            name=name,
-            x=[macs / 1e9 for _, macs, _ in points],
-            y=[value for _, _, value in points],
-            customdata=[[of] for of, _, _ in points],
-            hovertemplate=f"<b>%{{customdata[0]}}</b><br>{title} %{{y:.3f}}<br>%{{x:.3f}} G MACs<extra>{name}</extra>",
-            line_color=color,
-            **style,
-        )
-
     rounds = [point for point in points if point.name not in ("base", "final")]
-    if tuned:
-        untrained = [("base", base.macs, base.trained), *((p.name, p.macs, p.untrained) for p in rounds)]
+    fine_tuned = was_fine_tuned(summary)
+    figure = _figure(palette, 400)
+    if fine_tuned:
+        before = [("base", base.macs, base.metric), *((p.name, p.macs, p.before_fine_tuning) for p in rounds)]
         style = {"mode": "lines+markers", "line_dash": "dot", "marker": {"size": 7, "symbol": "circle-open"}}
-        line("before fine-tuning", [p for p in untrained if p[2] is not None], palette.removed, **style)
-    line(
-        "after fine-tuning" if tuned else "slimmed, not fine-tuned",
-        [(p.name, p.macs, p.trained) for p in (base, *rounds)],
-        palette.after,
+        measured = [point for point in before if point[2] is not None]
+        _add_points(figure, title, "before fine-tuning", measured, line_color=palette.removed, **style)
+    _add_points(
+        figure,
+        title,
+        "after fine-tuning" if fine_tuned else "slimmed, not fine-tuned",
+        [(p.name, p.macs, p.metric) for p in (base, *rounds)],
+        line_color=palette.after,
         mode="lines+markers",
         line_width=2.5,
         marker_size=8,
     )
     marker = {"size": 13, "line": {"width": 2, "color": palette.surface}}
-    line("base", [("base", base.macs, base.trained)], palette.before, mode="markers", marker=marker)
+    style = {"mode": "markers", "marker": marker}
+    _add_points(figure, title, "base", [("base", base.macs, base.metric)], line_color=palette.before, **style)
     if final.name == "final":
-        marker = marker | {"symbol": "diamond", "size": 14}
-        line("final", [("final", final.macs, final.trained)], palette.after, mode="markers", marker=marker)
-    reference = summary.get("reference")
-    if reference:
-        # At the foot of its line: above the plot a narrow page has the legend, and points are rarely near zero.
-        font = {"color": palette.other, "size": 12}
-        beside = {"text": reference["name"], "font": font, "yref": "paper", "y": 0, "yanchor": "bottom"}
-        beside |= {"xanchor": "left", "xshift": 4}
-        figure.add_vline(
-            x=reference["macs"] / 1e9,
-            line={"color": palette.other, "dash": "dash", "width": 1.5},
-            annotation=beside,
-        )
-        published = reference["published"]
-        if published and is_comparable(summary):
-            name = f"{reference['name']}, published"
-            star = {"size": 13, "symbol": "star"}
-            point = (reference["name"], reference["macs"], published["value"])
-            line(name, [point], palette.other, mode="markers", marker=star)
+        style["marker"] = marker | {"symbol": "diamond", "size": 14}
+        _add_points(figure, title, "final", [("final", final.macs, final.metric)], line_color=palette.after, **style)
+    if summary.get("reference"):
+        _add_reference(figure, summary, palette)
     figure.update_xaxes(title="G MACs", rangemode="tozero")
     figure.update_yaxes(title=title, rangemode="tozero")
     return figure
 
 
+def _add_points(
+    figure: go.Figure, title: str, name: str, points: Iterable[tuple[str, float, float]], **style: Any
+) -> None:
+    """Add points to the chart of the trajectory.
+
+    Args:
+        figure: the chart.
+        title: the title of the task's metric.
+        name: what the legend calls these points.
+        points: the name, the MACs and the metric of each.
+        **style: properties of the trace.
+    """
+    names, macs, metrics = zip(*points, strict=True)
+    figure.add_scatter(
+        name=name,
+        x=[value / 1e9 for value in macs],
+        y=list(metrics),
+        customdata=[[point] for point in names],
+        hovertemplate=f"<b>%{{customdata[0]}}</b><br>{title} %{{y:.3f}}<br>%{{x:.3f}} G MACs<extra>{name}</extra>",
+        **style,
+    )
+
+
+def _add_reference(figure: go.Figure, summary: dict[str, Any], palette: Palette) -> None:
+    """Add the MACs of the next smaller stock model, and its published accuracy where the two are comparable."""
+    reference, title = summary["reference"], summary["metric"]["title"]
+    # The name stands at the foot of the line: on a narrow page the legend covers the top, and points near 0 are rare.
+    font = {"color": palette.other, "size": 12}
+    label = {"text": reference["name"], "font": font, "yref": "paper", "y": 0, "yanchor": "bottom"}
+    label |= {"xanchor": "left", "xshift": 4}
+    figure.add_vline(
+        x=reference["macs"] / 1e9,
+        line={"color": palette.other, "dash": "dash", "width": 1.5},
+        annotation=label,
+    )
+    published = reference["published"]
+    if published and is_comparable(summary):
+        name = f"{reference['name']}, published"
+        star = {"size": 13, "symbol": "star"}
+        point = (reference["name"], reference["macs"], published["value"])
+        _add_points(figure, title, name, [point], line_color=palette.other, mode="markers", marker=star)
+
+
 def layers_chart(summary: dict[str, Any], palette: Palette) -> go.Figure:
-    """Channels of every layer, what stays over what was there, grouped by stage of the network."""
+    """Return a chart of each layer's channels: those kept in front of the original width, by stage of the network."""
     grouped = layers_by_stage(summary)
     positions = layer_positions(grouped)
-    layers = [layer for _, found in grouped for layer in found]
+    layers = [layer for _, members in grouped for layer in members]
     figure = _figure(palette, 360, barmode="overlay", bargap=0.15)
-    for name, key, color in (("before", "before", palette.before), ("after", "after", palette.after)):
+    for key, color in (("before", palette.before), ("after", palette.after)):
         figure.add_bar(
-            name=name,
-            x=[at for group in positions for at in group],
+            name=key,
+            x=[x for stage_positions in positions for x in stage_positions],
             y=[layer[key] for layer in layers],
-            customdata=[[layer["name"], layer["before"], layer["after"], _share(layer)] for layer in layers],
+            customdata=[
+                [layer["name"], layer["before"], layer["after"], layer["after"] / layer["before"]] for layer in layers
+            ],
             hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[2]} of %{customdata[1]} channels"
             " (%{customdata[3]:.0%})<extra></extra>",
             marker={"color": color, "line": {"width": 0}},
         )
-    for (stage, _), at in zip(grouped, positions, strict=True):
-        figure.add_annotation(x=(at[0] + at[-1]) / 2, **_above(stage, palette.soft))
-    for at in positions[1:]:
-        figure.add_vline(x=at[0] - 1.5, line={"color": palette.line, "width": 1})
+    for (stage, _), stage_positions in zip(grouped, positions, strict=True):
+        figure.add_annotation(x=(stage_positions[0] + stage_positions[-1]) / 2, **_above(stage, palette.soft))
+    for stage_positions in positions[1:]:
+        figure.add_vline(x=stage_positions[0] - 1.5, line={"color": palette.line, "width": 1})
     figure.update_xaxes(showticklabels=False, showgrid=False)
     figure.update_yaxes(title="channels")
     return figure
 
 
 def scores_chart(scores: dict[str, Any], palette: Palette) -> go.Figure:
-    """The scores of one round's units, kept and removed, and where the cut fell."""
+    """Return a histogram of one round's scores, of the kept and of the removed units, with the threshold."""
     edges = scores["edges"]
     figure = _figure(palette, 300, barmode="stack", bargap=0.04)
-    for fate, name, color in (
+    for key, name, color in (
         ("removed", "removed", palette.removed),
         ("kept", "kept", palette.after),
-        ("held", HELD, palette.before),
+        ("held", HELD_LABEL, palette.before),
     ):
         figure.add_bar(
             name=name,
-            x=centres(edges),
-            y=scores[fate],
+            x=bin_centres(edges),
+            y=scores[key],
             customdata=[[low, high] for low, high in pairwise(edges)],
             hovertemplate=f"%{{y}} {name}<br>%{{customdata[0]:.2f}} to %{{customdata[1]:.2f}}<extra></extra>",
             marker={"color": color, "line": {"width": 0}},
         )
     line = {"color": palette.text, "dash": "dash", "width": 1.5}
-    figure.add_vline(x=cut(scores), line=line, annotation=_above("cut", palette.text))
-    figure.update_xaxes(title=_plain(scores["title"]))
+    figure.add_vline(x=threshold(scores), line=line, annotation=_above("threshold", palette.text))
+    figure.update_xaxes(title=_literal(scores["title"]))
     figure.update_yaxes(title="units")
     return figure
 
 
 def classes_chart(summary: dict[str, Any], palette: Palette) -> go.Figure:
-    """The AP of every class before and after, worst loss first."""
-    found = per_class(summary)
-    rows = list(range(len(found)))
-    figure = _figure(palette, ROW * len(found) + 90)
+    """Return a chart of each class's AP before and after, with the largest drop first."""
+    classes = per_class(summary)
+    rows = list(range(len(classes)))
+    figure = _figure(palette, ROW_HEIGHT * len(classes) + 90)
     figure.add_scatter(
         mode="lines",
-        x=[value for one in found for value in (one.before, one.after, None)],
+        x=[value for item in classes for value in (item.before, item.after, None)],
         y=[value for row in rows for value in (row, row, None)],
         line={"color": palette.line, "width": 4},
         hoverinfo="skip",
@@ -171,74 +191,75 @@ def classes_chart(summary: dict[str, Any], palette: Palette) -> go.Figure:
         figure.add_scatter(
             name=name,
             mode="markers",
-            x=[getattr(one, name) for one in found],
+            x=[getattr(item, name) for item in classes],
             y=rows,
-            customdata=[[_plain(one.name), one.before, one.after, one.change] for one in found],
+            customdata=[[_literal(item.name), item.before, item.after, item.change] for item in classes],
             hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]:.3f} to %{customdata[2]:.3f}"
             " (%{customdata[3]:+.3f})<extra></extra>",
             marker={"color": color, "size": 11},
             yaxis="y2",
         )
-    ticks = {"tickmode": "array", "tickvals": rows, "range": [len(found) - 0.5, -0.5], "showgrid": False}
+    ticks = {"tickmode": "array", "tickvals": rows, "range": [len(classes) - 0.5, -0.5], "showgrid": False}
     right = {"side": "right", "overlaying": "y", "fixedrange": True, "automargin": True}
     figure.update_layout(
-        yaxis={**ticks, "ticktext": [_plain(shortened(one.name, 22)) for one in found]},
-        yaxis2={**ticks, **right, "ticktext": [f"{one.change:+.3f}" for one in found]},
+        yaxis={**ticks, "ticktext": [_literal(shortened(item.name, 22)) for item in classes]},
+        yaxis2={**ticks, **right, "ticktext": [f"{item.change:+.3f}" for item in classes]},
     )
     figure.update_xaxes(side="top", range=[-0.02, 1.02], tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1])
     figure.update_layout(margin={"t": 64})
     return figure
 
 
-def sensitivity_chart(found: dict[str, Any], palette: Palette) -> go.Figure:
-    """What cutting each group by so much costs, a row a group; the stronger the colour, the worse."""
-    groups, columns = found["groups"], [f"{share:.0%}" for share in found["cuts"]]
-    worst = max((value for row in harm(found) for value in row if value is not None), default=0.0)
-    figure = _figure(palette, ROW * len(groups) + 70, hovermode="closest")
+def sensitivity_chart(analysis: dict[str, Any], palette: Palette) -> go.Figure:
+    """Return a heat map of a sensitivity analysis: a row for each group, with a stronger colour for a worse change."""
+    groups, columns = analysis["groups"], [f"{share:.0%}" for share in analysis["cuts"]]
+    values = degradations(analysis)
+    worst = max((value for row in values for value in row if value is not None), default=0.0)
+    figure = _figure(palette, ROW_HEIGHT * len(groups) + 70, hovermode="closest")
     figure.add_heatmap(
-        z=harm(found),
+        z=values,
         x=columns,
         y=list(range(len(groups))),
         zmin=0,
         zmax=max(worst, 1e-12),
-        text=[["" if value is None else f"{value:+.3f}" for value in row] for row in changes(found)],
+        text=[["" if value is None else f"{value:+.3f}" for value in row] for row in changes(analysis)],
         texttemplate="%{text}",
         textfont={"color": palette.text},
-        customdata=[[_described(group, i) for i in range(len(columns))] for group in groups],
-        hovertemplate=f"%{{customdata}}<br>{found['figure']} %{{text}}<extra></extra>",
+        customdata=[[_group_tooltip(group, i) for i in range(len(columns))] for group in groups],
+        hovertemplate=f"%{{customdata}}<br>{analysis['figure']} %{{text}}<extra></extra>",
         hoverongaps=False,
         colorscale=[[0.0, palette.surface], [1.0, palette.worst]],
         showscale=False,
         xgap=2,
         ygap=2,
     )
-    rows = {"tickmode": "array", "tickvals": list(range(len(groups)))}
-    labels = [_plain(shortened(group["name"])) for group in groups]
-    figure.update_yaxes(autorange="reversed", showgrid=False, ticktext=labels, **rows)
-    figure.update_xaxes(side="top", showgrid=False, title="of the group's channels removed", type="category")
+    ticks = {"tickmode": "array", "tickvals": list(range(len(groups)))}
+    labels = [_literal(shortened(group["name"])) for group in groups]
+    figure.update_yaxes(autorange="reversed", showgrid=False, ticktext=labels, **ticks)
+    figure.update_xaxes(side="top", showgrid=False, title="share of the group's channels removed", type="category")
     return figure
 
 
-def comparison_chart(runs: Sequence[dict[str, Any]], x: str, title: str, palette: Palette) -> go.Figure:
-    """The task's figure of several runs against what they cost.
+def comparison_chart(runs: Sequence[dict[str, Any]], cost: str, title: str, palette: Palette) -> go.Figure:
+    """Return a chart of the task's metric against one cost, with a line for each run.
 
     Args:
-        runs: each with `name`, and `points`: dictionaries of `name`, `figure` and the costs.
-        x: the cost: "macs" in G or "latency" in ms.
-        title: of the task's figure.
-        palette: of the page.
+        runs: each with `name`, and `points`: dictionaries with `name`, `metric`, `macs` in G and `latency` in ms.
+        cost: "macs" or "latency".
+        title: the title of the task's metric.
+        palette: the colours of the page.
     """
-    unit = {"macs": "G MACs", "latency": "ms"}[x]
+    unit = {"macs": "G MACs", "latency": "ms"}[cost]
     figure = _figure(palette, 420)
     for i, run in enumerate(runs):
-        points = [point for point in run["points"] if point[x] is not None]
+        points = [point for point in run["points"] if point[cost] is not None]
         figure.add_scatter(
-            name=_plain(run["name"]),
+            name=_literal(run["name"]),
             mode="lines+markers",
-            x=[point[x] for point in points],
-            y=[point["figure"] for point in points],
+            x=[point[cost] for point in points],
+            y=[point["metric"] for point in points],
             customdata=[[point["name"]] for point in points],
-            hovertemplate=f"<b>{_plain(run['name'])}</b>, %{{customdata[0]}}<br>{title} %{{y:.3f}}<br>"
+            hovertemplate=f"<b>{_literal(run['name'])}</b>, %{{customdata[0]}}<br>{title} %{{y:.3f}}<br>"
             f"%{{x:.3f}} {unit}<extra></extra>",
             line={"color": palette.series[i % len(palette.series)], "width": 2},
             marker={"size": 8, "symbol": i // len(palette.series)},
@@ -250,7 +271,7 @@ def comparison_chart(runs: Sequence[dict[str, Any]], x: str, title: str, palette
 
 
 def _figure(palette: Palette, height: int, **layout: Any) -> go.Figure:
-    """An empty figure in the page's type and colours."""
+    """Return an empty figure with the font and the colours of the page, `height` in pixels."""
     axis = {
         "gridcolor": palette.line,
         "linecolor": palette.line,
@@ -259,7 +280,7 @@ def _figure(palette: Palette, height: int, **layout: Any) -> go.Figure:
         "ticklabelstandoff": 5,
         "nticks": 7,
         "automargin": True,
-        "fixedrange": True,  # a finger on a chart scrolls the page
+        "fixedrange": True,  # on a touch screen, a finger on a chart scrolls the page
         "title": {"standoff": 10, "font": {"color": palette.soft}},
         "tickfont": {"color": palette.soft},
     }
@@ -291,22 +312,18 @@ def _figure(palette: Palette, height: int, **layout: Any) -> go.Figure:
 
 
 def _above(text: str, color: str) -> dict[str, Any]:
-    """An annotation right above the plot."""
+    """Return an annotation right above the plot."""
     font = {"color": color, "size": 12}
     return {"text": text, "font": font, "y": 1.0, "yref": "paper", "xanchor": "center", "yanchor": "bottom"}
 
 
-def _plain(name: str) -> str:
-    """A name that plotly shows as it is: it reads text as HTML, and braces in templates as its own."""
+def _literal(name: str) -> str:
+    """Return a name in the form that plotly shows unchanged: plotly reads HTML, and %{...} as its own templates."""
     return escape(name, quote=False).replace("%{", "% {")
 
 
-def _share(layer: dict[str, Any]) -> float:
-    return layer["after"] / layer["before"]
-
-
-def _described(group: dict[str, Any], i: int) -> str:
-    """A group, and what its i-th cut saves, for a tooltip."""
+def _group_tooltip(group: dict[str, Any], i: int) -> str:
+    """Return a tooltip with the group's layers and the MACs that removing its i-th share of channels saves."""
     layers = "<br>".join(group["layers"][:6]) + ("<br>…" if len(group["layers"]) > 6 else "")
     saved = group["macs_saved"][i]
     saves = "" if saved is None else f"<br>saves {saved / 1e6:.1f} M MACs"

@@ -1,4 +1,4 @@
-"""What a slimmed checkpoint says of itself."""
+"""The table that `yolo-prune info` prints."""
 
 from __future__ import annotations
 
@@ -6,48 +6,42 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
-from torch import nn
-
-from yolo_prune.structure.blocks import weight_layers
-from yolo_prune.structure.history import history, is_slimmed
 
 
-def told(model: nn.Module) -> dict[str, Any]:
-    """All that is known: the model as it is, and its history with the plans."""
-    return {
-        "task": getattr(model, "task", None),
-        "classes": len(model.names),
-        "params": sum(parameter.numel() for parameter in model.parameters()),
-        "slimmed": is_slimmed(model),
-        "widths": {name: layer.weight.shape[:2] for name, layer in weight_layers(model).items()},
-        "history": history(model),
-    }
+def info_table(title: str, description: dict[str, Any]) -> Table | str:
+    """Return the history of a checkpoint as a table with a row for each slimming, or a sentence if it has none.
 
-
-def info_table(title: str, found: dict[str, Any]) -> Table | str:
-    """The history as a rich table, a row for each slimming; a sentence where there is none."""
-    of = f"{title}: {found['task']}, {found['classes']} classes, {found['params'] / 1e6:.3f} M parameters"
-    if not found["slimmed"]:
-        return f"{of}, not slimmed by yolo-prune"
-    result = Table(title=of, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for column in ("slimmed from", "target", "by", "G MACs", "M parameters", "with"):
-        result.add_column(column, overflow="fold")
-    for step in found["history"]:
+    Args:
+        title: the name of the checkpoint.
+        description: `task`, `classes` (their number), `params`, `slimmed` (whether it was), and `history`: for each
+            slimming its `plan`, and `model`, `criterion`, `imgsz` and `versions` where they were recorded.
+    """
+    heading = (
+        f"{title}: {description['task']}, {description['classes']} classes, "
+        f"{description['params'] / 1e6:.3f} M parameters"
+    )
+    if not description["slimmed"]:
+        return f"{heading}, not slimmed by yolo-prune"
+    table = Table(title=heading, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for column in ("slimmed from", "target", "criterion", "G MACs", "M parameters", "versions"):
+        table.add_column(column, overflow="fold")
+    for step in description["history"]:
         plan, versions = step["plan"], step.get("versions", {})
         cost = plan.get("cost") or {}
-        result.add_row(
+        table.add_row(
             step.get("model", "-"),
             ", ".join(f"{value} ({kind})" for kind, value in (plan.get("target") or {}).items()) or "-",
-            step.get("criterion", "a plan"),
+            step.get("criterion", "a given plan"),
             _change(cost, "macs", 1e9) + (f" at {step['imgsz']} px" if "imgsz" in step else ""),
             _change(cost, "params", 1e6),
             ", ".join(f"{name} {versions[name]}" for name in ("yolo-prune", "ultralytics") if name in versions) or "-",
         )
-    return result
+    return table
 
 
-def _change(cost: dict[str, dict[str, int]], kind: str, unit: float) -> str:
+def _change(cost: dict[str, dict[str, int]], kind: str, scale: float) -> str:
+    """Return one cost before and after, in multiples of `scale`, or a dash where it was not recorded."""
     if not cost:
         return "-"
     base, final = cost["base"][kind], cost["final"][kind]
-    return f"{base / unit:.3f} to {final / unit:.3f} ({final / base:.0%})"
+    return f"{base / scale:.3f} to {final / scale:.3f} ({final / base:.0%})"

@@ -1,4 +1,4 @@
-"""Self-contained pages: a template, its charts in light and in dark, and plotly itself, in one file."""
+"""Self-contained pages: one file holds the text, the charts in light and dark colours, and plotly."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from yolo_prune.files import whole
+from yolo_prune.files import atomic
 from yolo_prune.reporting.charts import Charts
 from yolo_prune.reporting.palette import DARK, LIGHT, Palette
 
 
 def write_page(path: Path, template: str, draw: Callable[[Palette], Charts], **context: Any) -> Path:
-    """Render a page that opens offline; whole or not at all.
+    """Write a page that opens offline, completely or not at all.
 
     Args:
-        path: of the page.
-        template: a file of templates/.
-        draw: gives the charts, by name, in the colours of a palette; the same ones for each.
-        **context: what the template shows besides.
+        path: the page to write.
+        template: the name of a file in templates/.
+        draw: returns the charts by name, in the colours of a palette. The names do not depend on the palette.
+        **context: further values for the template.
 
     Returns:
         The path.
     """
     charts = {"light": draw(LIGHT), "dark": draw(DARK)}
+    figures = {
+        theme: {name: figure.to_plotly_json() for name, figure in themed.items()} for theme, themed in charts.items()
+    }
     environment = Environment(
         loader=PackageLoader("yolo_prune.reporting"),
         autoescape=select_autoescape(),
@@ -40,16 +43,16 @@ def write_page(path: Path, template: str, draw: Callable[[Palette], Charts], **c
     page = environment.get_template(template).render(
         plotlyjs=Markup(get_plotlyjs()) if charts["light"] else None,
         charts={name: figure.layout.height for name, figure in charts["light"].items()},
-        figures=_embedded({theme: {k: f.to_plotly_json() for k, f in of.items()} for theme, of in charts.items()}),
+        figures=_json_for_script(figures),
         light=asdict(LIGHT),
         dark=asdict(DARK),
         **context,
     )
-    with whole(path) as temporary:
+    with atomic(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path
 
 
-def _embedded(data: Any) -> Markup:
-    """Plain data as JSON that may stand within a script element."""
+def _json_for_script(data: Any) -> Markup:
+    """Return plain data as JSON that is safe inside a script element."""
     return Markup(json.dumps(data).replace("<", "\\u003c"))

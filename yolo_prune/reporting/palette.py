@@ -1,4 +1,4 @@
-"""The colours of pages and charts: one for what was before, one for what is after, in light and in dark."""
+"""The colours of pages and charts, in a light and a dark version."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours by what they stand for.
+    """Colours, named by their meaning.
 
     Attributes:
-        page, surface, line: behind everything, behind a card, and of thin lines.
-        text, soft: of text, and of text that matters less.
-        before, after: of the base, and of the slimmed model.
-        removed: of what was taken away, and of what to beware of.
-        worst: the strongest of a heat map, on which text is still read.
-        other: of a model for comparison.
-        series: of runs that are compared with each other.
+        page: the background of the page.
+        surface: the background of a card.
+        line: thin lines.
+        text: text.
+        soft: less important text.
+        before: the base.
+        after: the slimmed model.
+        removed: what was removed, and warnings.
+        worst: the strongest colour of a heat map; text on it is readable.
+        other: a model for comparison.
+        series: runs that are compared with each other.
     """
 
     page: str

@@ -1,4 +1,4 @@
-"""The summary of a finished run, read from its directory."""
+"""Reading the summary of a finished run from its directory."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from yolo_prune.errors import RequestError
 from yolo_prune.files import read_json
 
-NEEDED = {"model", "task", "metric", "criterion", "imgsz", "device", "base", "rounds", "final"}
+REQUIRED_KEYS = {"model", "task", "metric", "criterion", "imgsz", "device", "base", "rounds", "final"}
 
 
 def read_summary(directory: Path) -> dict[str, Any]:
-    """What summary.json in a run's directory holds.
+    """Return the content of summary.json in the directory of a run.
 
     Raises:
-        RequestError: there is none, it is none of yolo-prune, or the run has not finished.
+        RequestError: the file is missing, it was not written by yolo-prune, or the run has not finished.
     """
     path = Path(directory) / "summary.json"
     try:
@@ -24,8 +24,8 @@ def read_summary(directory: Path) -> dict[str, Any]:
         raise RequestError(f"{directory}: there is no summary.json; give the directory of a finished run") from None
     except (OSError, ValueError) as error:
         raise RequestError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
-    if not isinstance(summary, dict) or not summary.keys() >= NEEDED:
-        raise RequestError(f"{path}: is no summary of yolo-prune; give the directory of a finished run")
+    if not isinstance(summary, dict) or not summary.keys() >= REQUIRED_KEYS:
+        raise RequestError(f"{path}: is not a summary of yolo-prune; give the directory of a finished run")
     if summary["base"] is None or summary["final"] is None:
         raise RequestError(f"{directory}: the run has not finished; go on with: yolo-prune --resume {directory}")
     return summary

@@ -1,4 +1,4 @@
-"""report.html: one self-contained page that shows what a run did, and its charts as image files."""
+"""The report of a run: one self-contained page, and its charts as image files."""
 
 from __future__ import annotations
 
@@ -8,27 +8,38 @@ import mimetypes
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from yolo_prune.reporting.charts import report_charts
 from yolo_prune.reporting.page import write_page
 from yolo_prune.reporting.plots import write_plots
 from yolo_prune.reporting.reading import read_summary
-from yolo_prune.reporting.series import figure_of, is_comparable, layers_by_stage, was_trained
-from yolo_prune.reporting.stock import is_smallest
+from yolo_prune.reporting.series import is_comparable, layers_by_stage, metric_value, was_fine_tuned
 from yolo_prune.reporting.table import columns, rows
+
+
+class Unit(NamedTuple):
+    """How a value is shown: in multiples of `scale`, in the number format `spec`, followed by `symbol`."""
+
+    scale: float
+    spec: str
+    symbol: str = ""
+
+    def text(self, value: float | None) -> str | None:
+        """Return the value as it is shown, None for None."""
+        return None if value is None else f"{value / self.scale:{self.spec}}{self.symbol}"
 
 
 @dataclass(frozen=True)
 class Card:
-    """One figure before and after, as it is shown.
+    """One value before and after, as the head of the page shows it.
 
     Attributes:
-        name: for programs.
-        title: for people.
-        before, after: with unit; None: not known.
-        ratio: after / before; None: not known.
-        change: what the ratio alone does not say.
+        name: its identifier.
+        title: its title on the page.
+        before, after: the values with their unit; None where not measured.
+        ratio: after / before; None where one of them was not measured.
+        change: the difference, where it says more than the ratio.
     """
 
     name: str
@@ -40,10 +51,10 @@ class Card:
 
 
 def write_report(directory: Path) -> Path:
-    """Write report.html and plots/*.png beside the summary.json of a finished run; each file whole or not at all.
+    """Write report.html and plots/*.png beside the summary.json of a finished run, each completely or not at all.
 
     Returns:
-        The page's path.
+        The path of the page.
 
     Raises:
         RequestError: the directory holds no readable summary.json of a finished run.
@@ -59,11 +70,11 @@ def write_report(directory: Path) -> Path:
         name=Path(str(summary["model"])).name,
         data=Path(str(summary.get("data"))).name,
         cards=_cards(summary, directory),
-        tuned=was_trained(summary),
-        kept=_kept(summary),
-        instead=_instead(summary),
+        fine_tuned=was_fine_tuned(summary),
+        training_kept=_training_kept(summary),
+        smaller_model=_smaller_model(summary),
         layers=layers_by_stage(summary),
-        scored=[scores and scores["title"] for scores in summary.get("scores") or []],
+        score_titles=[scores and scores["title"] for scores in summary.get("scores") or []],
         examples=_examples(summary, directory),
         columns=columns(summary),
         rows=rows(summary),
@@ -73,100 +84,101 @@ def write_report(directory: Path) -> Path:
 
 
 def _cards(summary: dict[str, Any], directory: Path) -> list[Card]:
-    """The headline: only what was measured after."""
-    base, final = summary["base"], summary["final"]
-    metric = summary["metric"]
-    figures = [figure_of(stage, metric["key"]) for stage in (base, final)]
-    change = "" if None in figures else f"{figures[1] - figures[0]:+.3f}"
-    found = [
-        _card("macs", "MACs", (base["macs"], final["macs"]), 1e9, ".3f", " G"),
-        _card("params", "parameters", (base["params"], final["params"]), 1e6, ".3f", " M"),
-        _card("size", "checkpoint", _sizes(summary, directory), 1e6, ".2f", " MB"),
-        _card("latency", f"latency ({summary['device']})", (base["latency_ms"], final["latency_ms"]), 1, ".1f", " ms"),
-        _card("figure", metric["title"], tuple(figures), 1, ".3f", "", change),
+    """Return the cards at the head of the page. Values that were not measured after slimming are omitted."""
+    base, final, metric = summary["base"], summary["final"], summary["metric"]
+    metrics = metric_value(base, metric["key"]), metric_value(final, metric["key"])
+    latencies = base["latency_ms"], final["latency_ms"]
+    change = "" if None in metrics else f"{metrics[1] - metrics[0]:+.3f}"
+    cards = [
+        _card("macs", "MACs", (base["macs"], final["macs"]), Unit(1e9, ".3f", " G")),
+        _card("params", "parameters", (base["params"], final["params"]), Unit(1e6, ".3f", " M")),
+        _card("size", "checkpoint", _checkpoint_sizes(summary, directory), Unit(1e6, ".2f", " MB")),
+        _card("latency", f"latency ({summary['device']})", latencies, Unit(1, ".1f", " ms")),
+        _card("metric", metric["title"], metrics, Unit(1, ".3f"), change),
     ]
-    return [card for card in found if card.after is not None]
+    return [card for card in cards if card.after is not None]
 
 
-def _card(
-    name: str,
-    title: str,
-    values: tuple[float | None, float | None],
-    unit: float,
-    spec: str,
-    suffix: str,
-    change: str = "",
-) -> Card:
+def _card(name: str, title: str, values: tuple[float | None, float | None], unit: Unit, change: str = "") -> Card:
+    """Return the card of a value before and after."""
     before, after = values
-    shown = [None if value is None else f"{value / unit:{spec}}{suffix}" for value in values]
-    return Card(name, title, *shown, ratio=after / before if before and after is not None else None, change=change)
+    return Card(name, title, unit.text(before), unit.text(after), _ratio(before, after), change)
 
 
-def _sizes(summary: dict[str, Any], directory: Path) -> tuple[int | None, int | None]:
-    """Bytes of the base's checkpoint and of the slimmed one, where the files are still there."""
+def _ratio(before: float | None, after: float | None) -> float | None:
+    """Return after / before, or None where one of them was not measured."""
+    return after / before if before and after is not None else None
+
+
+def _checkpoint_sizes(summary: dict[str, Any], directory: Path) -> tuple[int | None, int | None]:
+    """Return the bytes of the base's and of the slimmed checkpoint, None where the file no longer exists."""
     base, final = summary["base"].get("checkpoint"), summary["final"].get("checkpoint")
-    moved = directory / "weights" / "pruned.pt"  # a directory may have been moved since
+    # The summary records absolute paths, and the directory may have been moved since.
+    moved = directory / "weights" / "pruned.pt"
     return _size(base and Path(base)), _size(moved if moved.is_file() else final and Path(final))
 
 
 def _size(path: Path | None) -> int | None:
+    """Return the bytes of a file, or None if there is none."""
     return path.stat().st_size if path and path.is_file() else None
 
 
-def _kept(summary: dict[str, Any]) -> str:
-    """How much of each round's fine-tuning was kept, in words; nothing where all was."""
+def _training_kept(summary: dict[str, Any]) -> str:
+    """Return the share of the fine-tuning that each round kept, in words; "" where no round recorded one."""
     shares = {number: stage.get("training_kept") for number, stage in enumerate(summary["rounds"], 1)}
     return ", ".join(f"{share:.0%} (round {number})" for number, share in shares.items() if share is not None)
 
 
-def _instead(summary: dict[str, Any]) -> dict[str, Any] | None:
-    """What is known of the next smaller stock model; None where the summary does not say."""
+def _smaller_model(summary: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what the page says about the next smaller stock model, or None if the summary does not mention it."""
     if "reference" not in summary:
         return None
-    name = summary.get("stock") or ""
     return {
         "reference": summary["reference"],
-        "smallest": name if is_smallest(name) else None,
+        "smallest": summary.get("stock") if summary.get("smallest") else None,
         "comparable": is_comparable(summary),
-        "figure": figure_of(summary["final"], summary["metric"]["key"]),
+        "metric": metric_value(summary["final"], summary["metric"]["key"]),
     }
 
 
 def _examples(summary: dict[str, Any], directory: Path) -> list[dict[str, str]]:
-    """Images with detections, as data URIs; those whose files are gone are left out."""
-    found = []
+    """Return the images with detections, as data URIs. Images whose files no longer exist are omitted."""
+    examples = []
     for example in summary.get("examples") or []:
-        paths = {kind: directory / example[kind] for kind in ("base", "final")}
+        paths = {stage: directory / example[stage] for stage in ("base", "final")}
         if all(path.is_file() for path in paths.values()):
-            found.append({"name": example["name"], **{kind: _data_uri(path) for kind, path in paths.items()}})
-    return found
+            examples.append({"name": example["name"], **{stage: _data_uri(path) for stage, path in paths.items()}})
+    return examples
 
 
 def _data_uri(path: Path) -> str:
-    kind = mimetypes.guess_type(path.name)[0] or "image/jpeg"
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    """Return the content of an image file as a data URI."""
+    mime_type = mimetypes.guess_type(path.name)[0] or "image/jpeg"
+    return f"data:{mime_type};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _formats(summary: dict[str, Any], directory: Path) -> list[dict[str, Any]]:
-    """The rows of the table of formats: PyTorch before and after, then each export. None: not known."""
-    pytorch = [
-        {
-            "format": f"PyTorch, {name}",
-            "size": size,
-            "difference": None,
-            "latency": summary[name]["latency_ms"],
-            "device": summary["device"],
-        }
-        for name, size in zip(("base", "final"), _sizes(summary, directory), strict=True)
-    ]
+    """Return the rows of the table of formats: PyTorch, then each export. None: not recorded."""
+    base_size, size = _checkpoint_sizes(summary, directory)
+    pytorch = {
+        "format": "PyTorch",
+        "base_size": base_size,
+        "size": size,
+        "difference": None,
+        "base_latency": summary["base"]["latency_ms"],
+        "latency": summary["final"]["latency_ms"],
+        "device": summary["device"],
+    }
     exports = [
         {
             "format": export["format"],
+            "base_size": None,
             "size": export["size_bytes"],
             "difference": export["max_abs_diff"],
+            "base_latency": export.get("base_latency_ms"),
             "latency": export["latency_ms"],
-            "device": "cpu",  # where export.py measures
+            "device": export.get("device"),
         }
         for export in summary.get("exports") or []
     ]
-    return pytorch + exports
+    return [{**row, "ratio": _ratio(row["base_latency"], row["latency"])} for row in (pytorch, *exports)]

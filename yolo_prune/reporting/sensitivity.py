@@ -1,4 +1,4 @@
-"""A page of its own for a sensitivity analysis: what cutting each group of channels by so much costs."""
+"""The page and the table of a sensitivity analysis."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from rich.table import Table
 
 from yolo_prune.reporting.charts import sensitivity_chart
 from yolo_prune.reporting.page import write_page
+from yolo_prune.reporting.series import changes
 
 
-def write_sensitivity(found: dict[str, Any], path: Path) -> Path:
-    """Write the heat map of a sensitivity analysis as a page; whole or not at all.
+def write_sensitivity(analysis: dict[str, Any], path: Path) -> Path:
+    """Write a page with the heat map of a sensitivity analysis, completely or not at all.
 
     Args:
-        found: `model`, `figure` ("loss", or a figure that is the better the higher), `base` (of the whole model),
-            `cuts` (shares of a group's channels), `groups` (each with `name`, `layers`, `size`, and for each cut
-            `macs_saved` and `values`, None where the cut is not possible), `images`, `imgsz`, `criterion`, `versions`.
-        path: of the page.
+        analysis: `model`, `figure` ("loss", or the name of a metric, of which more is better), `base` (the figure of
+            the original model), `cuts` (the shares of a group's channels that were removed), `groups` (each with
+            `name`, `layers`, `size`, and for each share `macs_saved` and `values`, which are None where so many
+            channels cannot be removed), `images` (their number), `imgsz`, `criterion`, `versions`.
+        path: the page to write.
 
     Returns:
         The path.
@@ -28,23 +30,25 @@ def write_sensitivity(found: dict[str, Any], path: Path) -> Path:
     return write_page(
         Path(path),
         "sensitivity.html",
-        lambda palette: {"sensitivity": sensitivity_chart(found, palette)},
-        found=found,
-        raw=json.dumps(found, indent=2),
+        lambda palette: {"sensitivity": sensitivity_chart(analysis, palette)},
+        analysis=analysis,
+        raw=json.dumps(analysis, indent=2),
     )
 
 
-def sensitivity_table(found: dict[str, Any]) -> Table:
-    """The change of the figure for each group and cut; a dash where so much cannot be cut."""
-    title = (
-        f"{found['model']} at {found['imgsz']} px: {found['figure']} {found['base']:.3f} on {found['images']} images"
+def sensitivity_table(analysis: dict[str, Any]) -> Table:
+    """Return a table of the changes for each group and share; a dash where so many channels cannot be removed."""
+    table = Table(
+        title=f"{analysis['model']} at {analysis['imgsz']} px: {analysis['figure']} {analysis['base']:.3f} on "
+        f"{analysis['images']} images, and its change when channels of one layer are removed",
+        title_justify="left",
+        box=box.SIMPLE,
     )
-    result = Table(title=f"{title}, and how it changes where one layer is cut", title_justify="left", box=box.SIMPLE)
-    result.add_column("layer")
-    result.add_column("channels", justify="right")
-    for cut in found["cuts"]:
-        result.add_column(f"{cut:.0%} cut", justify="right")
-    for group in found["groups"]:
-        changes = ["-" if value is None else f"{value - found['base']:+.3f}" for value in group["values"]]
-        result.add_row(group["layers"][0], str(group["size"]), *changes)
-    return result
+    table.add_column("layer")
+    table.add_column("channels", justify="right")
+    for share in analysis["cuts"]:
+        table.add_column(f"{share:.0%} removed", justify="right")
+    for group, row in zip(analysis["groups"], changes(analysis), strict=True):
+        cells = ["-" if value is None else f"{value:+.3f}" for value in row]
+        table.add_row(group["layers"][0], str(group["size"]), *cells)
+    return table

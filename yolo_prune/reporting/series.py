@@ -1,4 +1,4 @@
-"""What charts show, as plain values taken from a summary; the page and the image files draw the same."""
+"""The values that charts show, taken from a summary. Pages and image files draw the same values."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from yolo_prune.reporting.stock import COCO_CLASSES, COCO_IMGSZ
-
 STAGES = ("backbone", "neck", "head")
-HELD = "kept: its layer may lose no more"
+HELD_LABEL = "kept: its layer is at its limit"
+
+# The conditions under which accuracies of detection models on COCO are published.
+COCO_CLASSES = 80
+COCO_IMGSZ = 640  # pixels
 
 
 class Point(NamedTuple):
-    """The model at one point of the run: MACs, and the task's figure before and after fine-tuning (None: unknown)."""
+    """The MACs of the model at one point of the run, and its metric without and with fine-tuning.
+
+    `before_fine_tuning` is None where it was not measured.
+    """
 
     name: str
     macs: int
-    untrained: float | None
-    trained: float | None
+    before_fine_tuning: float | None
+    metric: float
 
 
 class ClassAP(NamedTuple):
@@ -31,99 +36,113 @@ class ClassAP(NamedTuple):
 
     @property
     def change(self) -> float:
+        """Return the difference; negative for a drop."""
         return self.after - self.before
 
 
 def stages(summary: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """All that was measured, by name, in the order of time."""
+    """Return the models that the run measured, each with its name, in the order of the run."""
     named = [("base", summary["base"])]
     named += [("prepared", summary["prepared"])] if summary.get("prepared") else []
     named += [(f"round {i}", stage) for i, stage in enumerate(summary["rounds"], start=1)]
     return named + ([("final", summary["final"])] if summary["final"] else [])
 
 
-def figure_of(stage: dict[str, Any], key: str, of: str = "metrics") -> float | None:
-    """One figure of a stage, by Ultralytics' name. None: not measured."""
-    return (stage.get(of) or {}).get(key)
+def metric_value(stage: dict[str, Any], key: str, metrics: str = "metrics") -> float | None:
+    """Return one metric of a stage by the name that Ultralytics gives it, or None if it was not measured.
+
+    Args:
+        stage: an entry of the summary.
+        key: the name of the metric.
+        metrics: "metrics", or "metrics_before_training".
+    """
+    return (stage.get(metrics) or {}).get(key)
 
 
 def trajectory(summary: dict[str, Any]) -> list[Point]:
-    """The task's figure against MACs over the run; empty if it was never measured."""
+    """Return a point for each measured model of the run; an empty list if the metric was never measured."""
     key = summary["metric"]["key"]
-    points = [
-        Point(name, stage["macs"], figure_of(stage, key, "metrics_before_training"), figure_of(stage, key))
+    return [
+        Point(name, stage["macs"], metric_value(stage, key, "metrics_before_training"), metric)
         for name, stage in stages(summary)
+        if (metric := metric_value(stage, key)) is not None
     ]
-    return [point for point in points if point.trained is not None]
 
 
-def was_trained(summary: dict[str, Any]) -> bool:
-    """Whether rounds were fine-tuned: without, the figures before and after are one and the same."""
-    return any(point.untrained not in (None, point.trained) for point in trajectory(summary))
+def was_fine_tuned(summary: dict[str, Any]) -> bool:
+    """Return whether fine-tuning changed the metric of a round; without it, both measurements are the same one."""
+    return any(point.before_fine_tuning not in (None, point.metric) for point in trajectory(summary))
 
 
 def is_comparable(summary: dict[str, Any]) -> bool:
-    """Whether the run's figures were measured on what figures for COCO are published for: val2017 at 640 px."""
+    """Return whether the run was measured under the conditions of published figures: COCO val2017 at 640 px."""
     on_coco = Path(str(summary.get("data"))).name == "coco.yaml" and summary["imgsz"] == COCO_IMGSZ
     classes = summary["base"].get("per_class") or {}
     return on_coco and summary["task"] == "detect" and len(classes) == COCO_CLASSES
 
 
 def layers_by_stage(summary: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The layers with their widths, of each stage of the network that has any."""
+    """Return the layers of each stage of the network. Stages without layers are omitted."""
     layers = summary.get("layers") or []
     grouped = [(stage, [layer for layer in layers if layer["stage"] == stage]) for stage in STAGES]
-    return [(stage, found) for stage, found in grouped if found]
+    return [(stage, members) for stage, members in grouped if members]
 
 
 def layer_positions(grouped: list[tuple[str, list[dict[str, Any]]]]) -> list[list[float]]:
-    """Where bars stand: one after the other, with room between the stages."""
-    positions, at = [], 0.0
+    """Return the positions of the layers' bars, a list for each stage, with a gap between the stages."""
+    positions, start = [], 0.0
     for _, layers in grouped:
-        positions.append([at + i for i in range(len(layers))])
-        at += len(layers) + 2
+        positions.append([start + i for i in range(len(layers))])
+        start += len(layers) + 2
     return positions
 
 
 def rounds_with_scores(summary: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
-    """The histograms of scores, with the number of their round."""
+    """Return the number of each round that recorded a histogram of its scores, with that histogram."""
     return [(i, scores) for i, scores in enumerate(summary.get("scores") or [], start=1) if scores]
 
 
-def centres(edges: Sequence[float]) -> list[float]:
-    """The middles of a histogram's bins."""
+def bin_centres(edges: Sequence[float]) -> list[float]:
+    """Return the centres of a histogram's bins."""
     return [(low + high) / 2 for low, high in pairwise(edges)]
 
 
-def cut(scores: dict[str, Any]) -> float:
-    """The edge that parts the units that went from those that could have gone, with the fewest on the wrong side."""
-    wrong = [sum(scores["removed"])]
+def threshold(scores: dict[str, Any]) -> float:
+    """Return the edge of a bin that separates the removed from the kept units with the fewest exceptions.
+
+    Units that are kept because their layer is at its limit do not count.
+    """
+    exceptions = [sum(scores["removed"])]  # for each edge: removed units above it, and kept units below it
     for kept, removed in zip(scores["kept"], scores["removed"], strict=True):
-        wrong.append(wrong[-1] + kept - removed)
-    return scores["edges"][min(range(len(wrong)), key=wrong.__getitem__)]
+        exceptions.append(exceptions[-1] + kept - removed)
+    return scores["edges"][min(range(len(exceptions)), key=exceptions.__getitem__)]
 
 
 def per_class(summary: dict[str, Any]) -> list[ClassAP]:
-    """The AP of every class that both the base and the slimmed model were judged on, worst loss first."""
+    """Return the AP of each class that was measured for the base and the slimmed model, with the largest drop first."""
     before, after = (summary[name].get("per_class") or {} for name in ("base", "final"))
-    both = [ClassAP(name, value, after[name]) for name, value in before.items() if name in after]
-    return sorted(both, key=lambda one: one.change)
+    classes = [ClassAP(name, value, after[name]) for name, value in before.items() if name in after]
+    return sorted(classes, key=lambda item: item.change)
 
 
-def changes(found: dict[str, Any]) -> list[list[float | None]]:
-    """What each cut of each group does to the figure: a row a group, the change from the base."""
+def changes(analysis: dict[str, Any]) -> list[list[float | None]]:
+    """Return the changes that a sensitivity analysis measured: a row for each group, a column for each share removed.
+
+    None: so many channels cannot be removed.
+    """
     return [
-        [None if value is None else value - found["base"] for value in group["values"]] for group in found["groups"]
+        [None if value is None else value - analysis["base"] for value in group["values"]]
+        for group in analysis["groups"]
     ]
 
 
-def harm(found: dict[str, Any]) -> list[list[float | None]]:
-    """The changes, with the sign that makes more of it worse: a loss grows, anything else falls."""
-    sign = 1 if found["figure"] == "loss" else -1
-    return [[None if value is None else sign * value for value in row] for row in changes(found)]
+def degradations(analysis: dict[str, Any]) -> list[list[float | None]]:
+    """Return the changes with the sign that makes a larger number worse: a loss rises, any other figure falls."""
+    sign = 1 if analysis["figure"] == "loss" else -1
+    return [[None if value is None else sign * value for value in row] for row in changes(analysis)]
 
 
 def shortened(name: str, length: int = 30) -> str:
-    """A name for the edge of a chart, its middle left out if it is long."""
+    """Return a name of at most `length` characters; an ellipsis replaces the middle of a longer one."""
     half = (length - 1) // 2
     return name if len(name) <= length else f"{name[:half]}…{name[-half:]}"

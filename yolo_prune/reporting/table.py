@@ -1,4 +1,4 @@
-"""The table of a run: a row for the base, each round and the end."""
+"""The table of a run: one row for the base, for each round and for the result."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from yolo_prune.reporting.series import stages
+from yolo_prune.reporting.series import metric_value, stages
 
 
 def columns(summary: dict[str, Any]) -> tuple[str, ...]:
-    """The heads of the table's columns; pycocotools judges boxes only."""
+    """Return the headings of the table's columns. Only detection has a column for pycocotools, which judges boxes."""
     title = summary["metric"]["title"]
-    coco = (f"{title}\n(pycocotools)",) if summary["task"] == "detect" else ()
-    return ("", "MACs", "parameters", f"untrained\n{title}", title, *coco, "latency")
+    pycocotools = (f"{title}\n(pycocotools)",) if summary["task"] == "detect" else ()
+    return ("", "MACs", "parameters", f"{title}\nbefore\nfine-tuning", title, *pycocotools, "latency")
 
 
 def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
-    """The table's cells, formatted; what was not measured is a dash."""
+    """Return the formatted cells of the table, row by row, with a dash where nothing was measured."""
     base, key = summary["base"], summary["metric"]["key"]
-    coco = ("map50_95_pycocotools",) if summary["task"] == "detect" else ()
+    pycocotools = ("map50_95_pycocotools",) if summary["task"] == "detect" else ()
     return [
         (
             name,
-            _of_base(stage["macs"], base["macs"], 1e9, "G"),
-            _of_base(stage["params"], base["params"], 1e6, "M"),
-            _number((stage["metrics_before_training"] or {}).get(key), ".3f"),
-            _number((stage["metrics"] or {}).get(key), ".3f"),
-            *(_number(stage[name], ".3f") for name in coco),
+            _with_share(stage["macs"], base["macs"], 1e9, "G"),
+            _with_share(stage["params"], base["params"], 1e6, "M"),
+            _number(metric_value(stage, key, "metrics_before_training"), ".3f"),
+            _number(metric_value(stage, key), ".3f"),
+            *(_number(stage[name], ".3f") for name in pycocotools),
             _number(stage["latency_ms"], ".1f", " ms"),
         )
         for name, stage in stages(summary)
@@ -37,9 +37,9 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def table(summary: dict[str, Any]) -> Table:
-    """The run as a rich table."""
-    of = f"{Path(summary['model']).name} at {summary['imgsz']} px"
-    title = f"{of}, by {summary['criterion']}, latency on {summary['device']}"
+    """Return the table of a run for the terminal."""
+    model = f"{Path(summary['model']).name} at {summary['imgsz']} px"
+    title = f"{model}, criterion {summary['criterion']}, latency on {summary['device']}"
     result = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for column in columns(summary):
         result.add_column(column, justify="right" if column else "left")
@@ -48,9 +48,11 @@ def table(summary: dict[str, Any]) -> Table:
     return result
 
 
-def _of_base(value: int, base: int, unit: float, name: str) -> str:
-    return f"{value / unit:.3f} {name} {value / base:6.1%}"
+def _with_share(value: int, base: int, scale: float, unit: str) -> str:
+    """Return a cost in multiples of `scale`, followed by its share of the base's cost."""
+    return f"{value / scale:.3f} {unit} {value / base:6.1%}"
 
 
 def _number(value: float | None, spec: str, unit: str = "") -> str:
+    """Return a formatted number with its unit, or a dash for None."""
     return "-" if value is None else f"{value:{spec}}{unit}"

@@ -1,4 +1,4 @@
-"""Channels: which of those that layers make and read are the same, as plain data."""
+"""Channels that layers produce and read, as plain data: which of them are the same."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from typing import NamedTuple
 
 
 class Channels(NamedTuple):
-    """The numbers of a tensor's channels, the dimension that they lie along, and whether removed ones would be zero."""
+    """The channels of a tensor.
+
+    Attributes:
+        dim: the dimension that they lie along.
+        ids: the number of each channel.
+        zero: whether a removed channel would be zero here.
+    """
 
     dim: int
     ids: tuple[int, ...]
@@ -17,7 +23,7 @@ class Channels(NamedTuple):
 
 @dataclass
 class Use:
-    """The channels that a layer makes ("out") or reads ("in"), in the order of its own numbering."""
+    """The channels that a layer produces ("out") or reads ("in"), in the layer's own order."""
 
     layer: str
     side: str
@@ -26,46 +32,47 @@ class Use:
 
 @dataclass
 class Trace:
-    """What a run of the model showed.
+    """What running the model on shapes shows.
 
     Attributes:
-        uses: of channels by layers.
-        halves: per `chunk`, the channels of each of its pieces, which must stay equally many.
-        kept: channels that must stay, and the path of the module that wants them to.
-        elements: per layer, elements of one channel of its output.
-        passive: channels that a pooling layer reads or an upsampling layer puts out, and the elements of one.
+        uses: which layer produces or reads which channels.
+        halves: for each `chunk`, the channels of each of its pieces, which must stay equally many.
+        fixed: channels that cannot be removed, with the path of the module that needs them.
+        elements: for each layer, the elements of one channel of its output.
+        passive: channels that a pooling layer reads or an upsampling layer produces, with the elements of one channel.
     """
 
     uses: list[Use] = field(default_factory=list)
     halves: list[list[tuple[int, ...]]] = field(default_factory=list)
-    kept: dict[int, str] = field(default_factory=dict)
+    fixed: dict[int, str] = field(default_factory=dict)
     elements: dict[str, int] = field(default_factory=dict)
     passive: list[tuple[tuple[int, ...], int]] = field(default_factory=list)
-    _same: list[int] = field(default_factory=list)
+    _parents: list[int] = field(default_factory=list)  # of a union-find
 
     def new(self, count: int) -> tuple[int, ...]:
-        """So many new channels."""
-        start = len(self._same)
-        self._same.extend(range(start, start + count))
+        """Return `count` new channels."""
+        start = len(self._parents)
+        self._parents.extend(range(start, start + count))
         return tuple(range(start, start + count))
 
     def root(self, channel: int) -> int:
-        """The number that stands for all channels that are the same as this one."""
-        while self._same[channel] != channel:
-            self._same[channel] = self._same[self._same[channel]]
-            channel = self._same[channel]
+        """Return the number that stands for all channels that are the same as this one."""
+        while self._parents[channel] != channel:
+            self._parents[channel] = self._parents[self._parents[channel]]
+            channel = self._parents[channel]
         return channel
 
     def join(self, one: Sequence[int], other: Sequence[int]) -> None:
-        """Channels that go or stay together, pair by pair."""
+        """Make channels the same, pair by pair: they are removed together."""
         for a, b in zip(one, other, strict=True):
             low, high = sorted((self.root(a), self.root(b)))
-            self._same[high] = low
+            self._parents[high] = low
 
-    def keep(self, channels: Sequence[int], why: str) -> None:
-        self.kept.update(dict.fromkeys(channels, why))
+    def fix(self, channels: Sequence[int], path: str) -> None:
+        """Mark channels that cannot be removed because of the module at `path`."""
+        self.fixed.update(dict.fromkeys(channels, path))
 
     @property
-    def whole(self) -> set[int]:
-        """The roots of the channels that must stay."""
-        return {self.root(channel) for channel in self.kept}
+    def fixed_roots(self) -> set[int]:
+        """The roots of the channels that cannot be removed."""
+        return {self.root(channel) for channel in self.fixed}

@@ -1,25 +1,22 @@
-"""Channel groups: the channels that must be removed together, as plain data."""
+"""Channel groups: channels that must be removed together, as plain data."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
-from yolo_prune.structure.blocks import is_own, require_supported
 from yolo_prune.structure.channels import Trace
-from yolo_prune.structure.tracing import trace
-
-TRACE_SIZE = 64  # pixels; channel dependencies do not depend on it, and tracing is several times faster than at 640
 
 
 @dataclass(frozen=True)
 class Member:
-    """One side of a layer in a group: `channels[u]` are the layer's channels that go with unit u.
+    """One side of a layer in a group. `channels[u]` are the layer's channels that are removed with unit u.
 
-    A group has at most one member for each side of a layer, and every unit takes equally many channels of it.
+    A group has at most one member for each side of a layer, and every unit has equally many channels of it.
     """
 
     layer: str
@@ -29,10 +26,10 @@ class Member:
 
 @dataclass(frozen=True)
 class ChannelGroup:
-    """`size` units, each a set of channels that go together; groups of one `tie` keep equally many units.
+    """`size` units, each a set of channels that are removed together. Groups of one `tie` keep equally many units.
 
-    Two groups are tied where a stock block splits its tensor in equal halves: the channels that stay may differ
-    between the halves, their number may not.
+    Two groups are tied where a stock block splits its tensor into equal halves. The halves may keep different channels,
+    but must keep equally many.
     """
 
     name: str  # of the first producer; "layer/0" and "layer/1" where a block splits the layer's output
@@ -46,105 +43,124 @@ class ChannelGroup:
         return tuple(member for member in self.members if member.side == "out")
 
 
-def find_groups(model: nn.Module) -> list[ChannelGroup]:
-    """Find the groups of prunable channels of an Ultralytics model, in network order.
+Removed = Mapping[str, Sequence[int]]  # the units that are removed, by the name of their group
 
-    What the model reads and puts out belongs to none, nor does what passes through operations that do more with
-    channels than element by element, as attention does.
+
+def build_groups(model: nn.Module, trace: Trace) -> list[ChannelGroup]:
+    """Build the groups of removable channels of a model from its trace, in network order.
+
+    What the model reads and puts out belongs to no group. Neither does what passes through operations that mix
+    channels in other ways than a layer with weights does, as attention does.
     """
-    require_supported(model)
-    traced = _traced(model)
     order = {name: i for i, (name, _) in enumerate(model.named_modules())}
-    units = _units(traced)
-    whole = traced.whole
-    while True:
-        alike = _alike(traced, units, whole)
-        unequal = _unequal(traced, alike, whole)
-        if not unequal:
-            break
-        whole |= unequal
-    found = []
-    for roots in alike:
-        if roots[0] in whole:
-            continue
+    units = _units(trace)
+    members = []
+    for roots in _removable(trace, units):
         sides = sorted(units[roots[0]], key=lambda side: (side[1] != "out", order[side[0]]))
         roots = sorted(roots, key=lambda root, first=sides[0]: units[root][first])
-        members = tuple(Member(*side, tuple(tuple(sorted(units[root][side])) for root in roots)) for side in sides)
-        found.append((roots, members))
-    found.sort(key=lambda group: (order[group[1][0].layer], group[1][0].channels[0]))
-    parts, number = Counter(members[0].layer for _, members in found), Counter()
-    groups = []
-    for (roots, members), tie in zip(found, _ties(traced, [roots for roots, _ in found]), strict=True):
-        layer = members[0].layer
-        groups.append(ChannelGroup(f"{layer}/{number[layer]}" if parts[layer] > 1 else layer, len(roots), members, tie))
-        number[layer] += 1
-    return groups
+        of_sides = tuple(Member(*side, tuple(tuple(sorted(units[root][side])) for root in roots)) for side in sides)
+        members.append((roots, of_sides))
+    members.sort(key=lambda group: (order[group[1][0].layer], group[1][0].channels[0]))
+    names = _names([of_sides[0].layer for _, of_sides in members])
+    ties = _ties(trace, [roots for roots, _ in members])
+    return [
+        ChannelGroup(name, len(roots), of_sides, tie)
+        for name, tie, (roots, of_sides) in zip(names, ties, members, strict=True)
+    ]
 
 
-def foreign_blocks(model: nn.Module) -> dict[str, str]:
-    """Blocks that are not Ultralytics' and do with channels what we cannot follow: their paths and classes.
-
-    What they read and make is kept whole.
-    """
-    modules = dict(model.named_modules())
-    paths = sorted({path for path in _traced(model).kept.values() if path})
-    return {path: type(modules[path]).__name__ for path in paths if not is_own(modules[path])}
-
-
-def _traced(model: nn.Module) -> Trace:
-    return trace(model, max(TRACE_SIZE, 2 * int(model.stride.max())))
+def remaining_groups(groups: Iterable[ChannelGroup], removed: Removed) -> list[ChannelGroup]:
+    """Return the groups of a model without some units, in the channel numbers of the slimmed model."""
+    lost: dict[tuple[str, str], set[int]] = defaultdict(set)
+    groups = list(groups)
+    for group in groups:
+        for unit in removed.get(group.name, ()):
+            for member in group.members:
+                lost[member.layer, member.side].update(member.channels[unit])
+    return [_remaining(group, {*removed.get(group.name, ())}, lost) for group in groups]
 
 
-def _units(traced: Trace) -> dict[int, dict[tuple[str, str], list[int]]]:
-    """By the root of channels that are the same: the sides of layers that they lie in, and where."""
+def _remaining(group: ChannelGroup, removed: set[int], lost: Mapping[tuple[str, str], set[int]]) -> ChannelGroup:
+    members = []
+    for member in group.members:
+        lower = sorted(lost[member.layer, member.side])
+        units = (unit for i, unit in enumerate(member.channels) if i not in removed)
+        channels = tuple(tuple(channel - bisect_left(lower, channel) for channel in unit) for unit in units)
+        members.append(Member(member.layer, member.side, channels))
+    return ChannelGroup(group.name, group.size - len(removed), tuple(members), group.tie)
+
+
+def _units(trace: Trace) -> dict[int, dict[tuple[str, str], list[int]]]:
+    """Return by the root of channels that are the same: the sides of layers that they lie in, and their positions."""
     units: dict[int, dict[tuple[str, str], list[int]]] = defaultdict(dict)
-    for use in traced.uses:
+    for use in trace.uses:
         for position, channel in enumerate(use.ids):
-            units[traced.root(channel)].setdefault((use.layer, use.side), []).append(position)
+            units[trace.root(channel)].setdefault((use.layer, use.side), []).append(position)
     return units
 
 
-def _alike(traced: Trace, units: Mapping[int, Mapping], whole: set[int]) -> list[list[int]]:
-    """The units that lie in the same sides of the same layers, equally often, and in the same halves."""
+def _removable(trace: Trace, units: Mapping[int, Mapping]) -> list[list[int]]:
+    """Return the roots of units that form a group, for every group that can be removed from."""
+    fixed = trace.fixed_roots
+    while True:
+        alike = _alike(trace, units, fixed)
+        unequal = _unequal(trace, alike, fixed)
+        if not unequal:
+            return [roots for roots in alike if roots[0] not in fixed]
+        fixed |= unequal
+
+
+def _alike(trace: Trace, units: Mapping[int, Mapping], fixed: set[int]) -> list[list[int]]:
+    """Return the units that lie in the same sides of the same layers, equally often, and in the same halves."""
     pieces: dict[int, set[tuple[int, int]]] = defaultdict(set)
-    for number, halves in enumerate(traced.halves):
+    for number, halves in enumerate(trace.halves):
         for which, ids in enumerate(halves):
             for channel in ids:
-                pieces[traced.root(channel)].add((number, which))
+                pieces[trace.root(channel)].add((number, which))
     alike: dict[tuple, list[int]] = defaultdict(list)
     for root, members in units.items():
         sides = frozenset((side, len(channels)) for side, channels in members.items())
-        alike[sides, frozenset(pieces[root]), root in whole].append(root)
+        alike[sides, frozenset(pieces[root]), root in fixed].append(root)
     return list(alike.values())
 
 
-def _unequal(traced: Trace, alike: Sequence[Sequence[int]], whole: set[int]) -> set[int]:
-    """Units that may go by themselves, but whose half could then not stay equal to the other."""
+def _unequal(trace: Trace, alike: Sequence[Sequence[int]], fixed: set[int]) -> set[int]:
+    """Return units that could be removed by themselves, but whose half would then differ from the other half."""
     number = {root: i for i, roots in enumerate(alike) for root in roots}
     unequal: set[int] = set()
-    for halves in traced.halves:
-        roots = {traced.root(channel) for piece in halves for channel in piece}
-        in_order = _in_order(traced, halves, number)
+    for halves in trace.halves:
+        roots = {trace.root(channel) for piece in halves for channel in piece}
+        in_order = _in_order(trace, halves, number)
         matched = len({len(piece) for piece in in_order}) == 1 and all(
-            len({(len(alike[i]), alike[i][0] in whole) for i in side_by_side}) == 1
+            len({(len(alike[i]), alike[i][0] in fixed) for i in side_by_side}) == 1
             for side_by_side in zip(*in_order, strict=False)
         )
         if not matched:
-            unequal |= roots - whole
+            unequal |= roots - fixed
     return unequal
 
 
-def _in_order(traced: Trace, halves: Sequence[Sequence[int]], number: Mapping[int, int]) -> list[list[int]]:
-    """The groups in each half, in the order of their first channels."""
-    return [list(dict.fromkeys(number[root] for root in map(traced.root, piece) if root in number)) for piece in halves]
+def _in_order(trace: Trace, halves: Sequence[Sequence[int]], number: Mapping[int, int]) -> list[list[int]]:
+    """Return the groups in each half, in the order of their first channels."""
+    return [list(dict.fromkeys(number[root] for root in map(trace.root, piece) if root in number)) for piece in halves]
 
 
-def _ties(traced: Trace, groups: Sequence[Sequence[int]]) -> list[int]:
-    """The number of the tie that each group belongs to: those side by side in halves keep equally many units."""
+def _names(layers: Sequence[str]) -> list[str]:
+    """Return the names of groups, from their first producers: numbered where several groups share a producer."""
+    count, number = Counter(layers), Counter()
+    names = []
+    for layer in layers:
+        names.append(f"{layer}/{number[layer]}" if count[layer] > 1 else layer)
+        number[layer] += 1
+    return names
+
+
+def _ties(trace: Trace, groups: Sequence[Sequence[int]]) -> list[int]:
+    """Return the number of each group's tie. Groups that lie side by side in halves keep equally many units."""
     tie = list(range(len(groups)))
     number = {root: i for i, roots in enumerate(groups) for root in roots}
-    for halves in traced.halves:
-        for first, *others in zip(*_in_order(traced, halves, number), strict=True):
+    for halves in trace.halves:
+        for first, *others in zip(*_in_order(trace, halves, number), strict=True):
             for other in others:
                 low, high = sorted((tie[first], tie[other]))
                 tie = [low if t == high else t for t in tie]

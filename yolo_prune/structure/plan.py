@@ -1,4 +1,4 @@
-"""PruningPlan: for every layer the channels that stay. Plain data; applied to a model by slicing."""
+"""PruningPlan: the channels that every layer keeps. It is plain data, and is applied to a model by slicing."""
 
 from __future__ import annotations
 
@@ -14,22 +14,17 @@ import torch
 from torch import nn
 
 from yolo_prune.errors import RequestError
-from yolo_prune.files import whole
-from yolo_prune.structure.blocks import (
-    Weighted,
-    conv_blocks,
-    is_depthwise,
-    module_of,
-    refresh_widths,
-    weight_layers,
-)
-from yolo_prune.structure.cost import Width
-from yolo_prune.structure.groups import ChannelGroup, find_groups
-from yolo_prune.structure.history import history, record
+from yolo_prune.files import atomic
+from yolo_prune.host.blocks import conv_blocks, refresh_widths
+from yolo_prune.host.history import history, record
+from yolo_prune.host.model import module_of, of_kind
+from yolo_prune.structure.groups import ChannelGroup, Removed
+from yolo_prune.structure.layers import Weighted, Width, is_depthwise, layer_widths, weight_layers
+from yolo_prune.structure.network import find_groups
 
 
 class Keep(NamedTuple):
-    """The channels of one layer that stay, ascending, numbered as in the original model."""
+    """The channels that one layer keeps, ascending, numbered as in the original model."""
 
     out: tuple[int, ...]
     in_: tuple[int, ...]
@@ -37,10 +32,12 @@ class Keep(NamedTuple):
 
 @dataclass(frozen=True)
 class PruningPlan:
-    """Per layer the channels that stay, what was asked for and what it costs.
+    """The channels that every layer keeps, what was asked for, and what the result costs.
 
-    Layer names and channel numbers are those of the original model. `target` and `cost` are for the record:
-    `{"macs": "54%"}` and `{"base": {"macs", "params"}, "final": {...}}`.
+    Attributes:
+        layers: by the names and channel numbers of the original model.
+        target: for the record: what was asked for, e.g. {"macs": "54%"}.
+        cost: for the record: {"base": {"macs": ..., "params": ...}, "final": {...}}.
     """
 
     layers: Mapping[str, Keep]
@@ -49,31 +46,39 @@ class PruningPlan:
 
     @classmethod
     def full(cls, model: nn.Module) -> PruningPlan:
-        """The plan that removes nothing."""
+        """Return the plan that removes nothing from a model."""
         return cls(
-            {name: Keep(tuple(range(width.out)), tuple(range(width.in_))) for name, width in _widths(model).items()}
+            {
+                name: Keep(tuple(range(width.out)), tuple(range(width.in_)))
+                for name, width in layer_widths(model).items()
+            }
         )
 
-    def without(self, groups: Sequence[ChannelGroup], removed: Mapping[str, Sequence[int]]) -> PruningPlan:
-        """This plan less the units `removed[group name]` of the groups of the same model."""
-        gone: dict[tuple[str, str], set[int]] = {}
+    def without(self, groups: Sequence[ChannelGroup], removed: Removed) -> PruningPlan:
+        """Return this plan without some units.
+
+        Args:
+            groups: of the model that the plan is for.
+            removed: numbers of units, by the name of their group.
+        """
+        lost: dict[tuple[str, str], set[int]] = {}
         for group in groups:
             for member in group.members:
-                channels = gone.setdefault((member.layer, member.side), set())
+                channels = lost.setdefault((member.layer, member.side), set())
                 channels.update(c for unit in removed.get(group.name, ()) for c in member.channels[unit])
         return replace(
             self,
             layers={
                 name: Keep(
-                    tuple(c for c in keep.out if c not in gone.get((name, "out"), ())),
-                    tuple(c for c in keep.in_ if c not in gone.get((name, "in"), ())),
+                    tuple(c for c in keep.out if c not in lost.get((name, "out"), ())),
+                    tuple(c for c in keep.in_ if c not in lost.get((name, "in"), ())),
                 )
                 for name, keep in self.layers.items()
             },
         )
 
     def then(self, later: PruningPlan) -> PruningPlan:
-        """The plan that does this one, and then `later`, whose channel numbers are those of the slimmed model."""
+        """Return the plan that does this one and then `later`, which has the channel numbers of the slimmed model."""
         return replace(
             later,
             layers={
@@ -85,25 +90,38 @@ class PruningPlan:
             },
         )
 
+    def removed(self, groups: Sequence[ChannelGroup]) -> dict[str, list[int]]:
+        """Return the units that the plan removes, by the name of their group, ascending.
+
+        Args:
+            groups: of the model that the plan is for.
+        """
+        removed = {}
+        for group in groups:
+            first = group.members[0]
+            kept = {*(self.layers[first.layer].out if first.side == "out" else self.layers[first.layer].in_)}
+            units = [unit for unit, channels in enumerate(first.channels) if not kept.issuperset(channels)]
+            removed |= {group.name: units} if units else {}
+        return removed
+
     @property
     def widths(self) -> dict[str, Width]:
         """The width of every layer after slimming."""
         return {name: Width(len(keep.out), len(keep.in_)) for name, keep in self.layers.items()}
 
-    def apply(self, model: nn.Module, groups: Sequence[ChannelGroup] | None = None) -> nn.Module:
-        """Return a slimmed copy of `model` (an Ultralytics model or `YOLO`); the model itself is not touched.
+    def apply(self, model: Any, groups: Sequence[ChannelGroup] | None = None) -> Any:
+        """Return a slimmed copy of a model; the model itself is not changed.
 
         Args:
-            model: that the plan was made for.
-            groups: of the model, if they are known already: to find them takes longer than all else here.
+            model: an Ultralytics model or `YOLO` that the plan was made for. A `YOLO` gives a `YOLO`.
+            groups: of the model, if they are at hand. Otherwise the model is traced, which takes longer than slicing.
 
         Raises:
             RequestError: the plan does not fit the model, or would break it.
         """
-        if module_of(model) is not model:
-            from yolo_prune.model import YOLO  # a YOLO around a module: the slimmed one is a YOLO, too
-
-            return YOLO(model).apply_plan(self)
+        module = module_of(model)
+        if module is not model:
+            return of_kind(model).around(self.apply(module, groups))
         self.check(model, groups)
         slim = copy.deepcopy(model)
         layers, blocks = weight_layers(slim), conv_blocks(slim)
@@ -112,61 +130,22 @@ class PruningPlan:
             if name in blocks:
                 _slice_norm(blocks[name].bn, keep.out)
         refresh_widths(model, slim, {name: keep.out for name, keep in self.layers.items()})
-        if self.widths != _widths(model):
+        if self.widths != layer_widths(model):
             record(slim, [*history(model), {"plan": self.to_dict()}])
         return slim
 
     def check(self, model: nn.Module, groups: Sequence[ChannelGroup] | None = None) -> None:
         """Raise RequestError unless the plan fits the model and keeps together what must stay together."""
-        widths = _widths(model)
-        for names, problem in ((widths.keys() - self.layers, "lacks"), (self.layers.keys() - widths, "has")):
-            if names:
-                raise RequestError(f"plan {problem} layer {sorted(names)[0]!r}: it was made for another model")
-        for name, keep in self.layers.items():
-            for side, channels, width in (
-                ("out", keep.out, widths[name].out),
-                ("in", keep.in_, widths[name].in_),
-            ):
-                if not channels or sorted({*channels}) != [*channels] or channels[0] < 0 or channels[-1] >= width:
-                    raise RequestError(
-                        f"plan: layers[{name!r}][{side!r}] must be ascending channel numbers from 0 to {width - 1}, "
-                        f"at least one; got {_brief(channels)}"
-                    )
-        self._check_groups(find_groups(model) if groups is None else groups, widths)
-
-    def _check_groups(self, groups: Sequence[ChannelGroup], widths: Mapping[str, Width]) -> None:
-        kept_of_tie: dict[int, tuple[str, int]] = {}
-        free: dict[tuple[str, str], set[int]] = {}
+        widths = layer_widths(model)
+        _check_layers(self.layers, widths)
+        groups = find_groups(model) if groups is None else groups
         for group in groups:
-            first = None
-            for member in group.members:
-                keep = self.layers[member.layer]
-                staying = {*(keep.out if member.side == "out" else keep.in_)}
-                free.setdefault((member.layer, member.side), set()).update(c for unit in member.channels for c in unit)
-                kept = [unit for unit, channels in enumerate(member.channels) if staying.issuperset(channels)]
-                split = any(staying.intersection(c) and not staying.issuperset(c) for c in member.channels)
-                first = kept if first is None else first
-                if kept != first or split:
-                    raise RequestError(
-                        f"plan: layers[{member.layer!r}][{member.side!r}] disagrees with {group.producers[0].layer!r}, "
-                        "whose channels must go together with these"
-                    )
-            name, count = kept_of_tie.setdefault(group.tie, (group.name, len(first or ())))
-            if count != len(first or ()) or count == 0:
-                raise RequestError(
-                    f"plan: {group.name} keeps {len(first or ())} channels and {name} {count}; "
-                    "the two halves must keep equally many, at least one"
-                )
-        for name, keep in self.layers.items():
-            for side, channels, width in (("out", keep.out, widths[name].out), ("in", keep.in_, widths[name].in_)):
-                missing = {*range(width)} - {*channels} - free.get((name, side), set())
-                if missing:
-                    raise RequestError(
-                        f"plan: layers[{name!r}][{side!r}] lacks channel {min(missing)}, which cannot be removed"
-                    )
+            _check_group(self.layers, group)
+        _check_ties(self.layers, groups)
+        _check_fixed(self.layers, groups, widths)
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan as plan.json holds it."""
+        """Return the plan as plan.json holds it."""
         return {
             "layers": {name: {"out": [*keep.out], "in": [*keep.in_]} for name, keep in self.layers.items()},
             "target": self.target,
@@ -175,7 +154,7 @@ class PruningPlan:
 
     @classmethod
     def from_dict(cls, data: Any, source: str = "plan") -> PruningPlan:
-        """Read what `to_dict` gives. Raises RequestError where the data has another form."""
+        """Read what `to_dict` returns. Raises RequestError where the data has another form."""
         layers = data.get("layers") if isinstance(data, dict) else None
         if not isinstance(layers, dict):
             raise RequestError(f'{source}: no plan: expected {{"layers": {{name: {{"out": [...], "in": [...]}}}}}}')
@@ -191,8 +170,8 @@ class PruningPlan:
         )
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write plan.json, whole or not at all."""
-        with whole(Path(path)) as temporary:
+        """Write plan.json, completely or not at all."""
+        with atomic(Path(path)) as temporary:
             temporary.write_text(json.dumps(self.to_dict()) + "\n", encoding="utf-8")
 
     @classmethod
@@ -205,9 +184,67 @@ class PruningPlan:
         return cls.from_dict(data, str(path))
 
 
-def _widths(model: nn.Module) -> dict[str, Width]:
-    """The width of every layer: the sides of its weight."""
-    return {name: Width.of(layer) for name, layer in weight_layers(model).items()}
+Layers = Mapping[str, Keep]
+
+
+def _check_layers(layers: Layers, widths: Mapping[str, Width]) -> None:
+    """Raise RequestError unless the plan lists the layers of the model, and channels that they have."""
+    for names, problem in ((widths.keys() - layers, "lacks"), (layers.keys() - widths, "has")):
+        if names:
+            raise RequestError(f"plan {problem} layer {sorted(names)[0]!r}: it was made for another model")
+    for name, keep in layers.items():
+        for side, channels, width in (("out", keep.out, widths[name].out), ("in", keep.in_, widths[name].in_)):
+            if not channels or sorted({*channels}) != [*channels] or channels[0] < 0 or channels[-1] >= width:
+                raise RequestError(
+                    f"plan: layers[{name!r}][{side!r}] must be ascending channel numbers from 0 to {width - 1}, "
+                    f"at least one; got {_brief(channels)}"
+                )
+
+
+def _check_group(layers: Layers, group: ChannelGroup) -> None:
+    """Raise RequestError unless all members of a group keep the same units, and each unit completely or not at all."""
+    kept_units = None
+    for member in group.members:
+        kept = {*(layers[member.layer].out if member.side == "out" else layers[member.layer].in_)}
+        units = [unit for unit, channels in enumerate(member.channels) if kept.issuperset(channels)]
+        split = any(kept.intersection(c) and not kept.issuperset(c) for c in member.channels)
+        kept_units = units if kept_units is None else kept_units
+        if units != kept_units or split:
+            raise RequestError(
+                f"plan: layers[{member.layer!r}][{member.side!r}] disagrees with {group.producers[0].layer!r}, "
+                "whose channels must be removed together with these"
+            )
+
+
+def _check_ties(layers: Layers, groups: Sequence[ChannelGroup]) -> None:
+    """Raise RequestError unless tied groups keep equally many units, at least one."""
+    kept_of_tie: dict[int, tuple[str, int]] = {}
+    for group in groups:
+        first = group.members[0]
+        kept = {*(layers[first.layer].out if first.side == "out" else layers[first.layer].in_)}
+        count = sum(kept.issuperset(channels) for channels in first.channels)
+        name, other = kept_of_tie.setdefault(group.tie, (group.name, count))
+        if count != other or count == 0:
+            raise RequestError(
+                f"plan: {group.name} keeps {count} channels and {name} {other}; "
+                "the two halves must keep equally many, at least one"
+            )
+
+
+def _check_fixed(layers: Layers, groups: Sequence[ChannelGroup], widths: Mapping[str, Width]) -> None:
+    """Raise RequestError if a channel is missing that belongs to no group."""
+    removable: dict[tuple[str, str], set[int]] = {}
+    for group in groups:
+        for member in group.members:
+            channels = removable.setdefault((member.layer, member.side), set())
+            channels.update(c for unit in member.channels for c in unit)
+    for name, keep in layers.items():
+        for side, channels, width in (("out", keep.out, widths[name].out), ("in", keep.in_, widths[name].in_)):
+            missing = {*range(width)} - {*channels} - removable.get((name, side), set())
+            if missing:
+                raise RequestError(
+                    f"plan: layers[{name!r}][{side!r}] lacks channel {min(missing)}, which cannot be removed"
+                )
 
 
 def _slice_layer(layer: Weighted, keep: Keep) -> None:

@@ -1,130 +1,85 @@
-"""Tracing: which channels of which layers are the same, found by running the model once without computing anything.
+"""Tracing: run a model once on shapes alone, to see which channels of which layers are the same.
 
-The model runs on shapes alone (torch's meta device), and every operation that it carries out is seen. A tensor's
-channels are numbered: a convolution makes new ones, element by element operations make their operands' the same,
-concatenations and splits move them. What does anything else with channels (the reshapes of attention and of heads)
-keeps them whole. So a block needs no description of its own, and one that nobody foresaw is kept whole, not broken.
+The model runs on torch's meta device, which computes no values, and a tracer follows every operation. The channels of a
+tensor have numbers. A convolution produces new numbers. Element-wise operations make the channels of their operands the
+same. Concatenations and splits move channels. All other operations, such as the reshapes of attention and of heads, fix
+the channels of their operands: these cannot be removed. So no block needs a description of its own, and a block of the
+user's own that cannot be traced keeps all its channels.
 
-Stock blocks must run with what is left, so halves of `chunk` must stay equal, and sizes given to `split` must be known
-to be brought into line (`blocks.splits_by`).
+Stock blocks must also run once they are slimmed. The pieces of `chunk` must therefore keep equally many channels, and
+the operand of `split` is fixed unless `host.blocks.split_rule` says how its block stores the sizes.
 """
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from yolo_prune.structure.blocks import (
-    conv_blocks,
-    head_in_training,
-    input_channels,
-    is_depthwise,
-    is_own,
-    is_plain,
-    splits_by,
-    weight_layers,
-)
+from yolo_prune.host.blocks import conv_blocks, input_channels, is_stock, split_rule
+from yolo_prune.host.heads import head_in_training
 from yolo_prune.structure.channels import Channels, Trace, Use
-
-# Operations by what they do to channels; names of aten.
-SHAPES = {"new_full", "new_zeros", "new_ones", "new_empty", "zeros_like", "ones_like", "full_like", "empty_like"}
-UNARY = {
-    "silu", "silu_", "relu", "relu_", "gelu", "hardtanh", "hardtanh_", "hardswish", "hardswish_",
-    "leaky_relu", "leaky_relu_", "elu", "elu_", "mish", "mish_", "tanh", "clone", "detach", "alias",
-    "_to_copy", "native_dropout", "max_pool2d_with_indices", "avg_pool2d", "_adaptive_avg_pool2d",
-    "adaptive_max_pool2d", "upsample_nearest2d", "upsample_bilinear2d", "neg", "abs", "pow", "sqrt",
-}  # fmt: skip
-LIFTING = {"sigmoid", "sigmoid_", "hardsigmoid", "hardsigmoid_", "softplus", "exp"}  # do not leave zero at zero
-PRODUCTS = {"mul", "mul_", "div", "div_"}
-BINARY = {"add", "add_", "sub", "sub_", "mul", "mul_", "div", "div_", "maximum", "minimum"}
-NORMS = {
-    "native_batch_norm", "cudnn_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training",
-    "_native_batch_norm_legit_functional", "_batch_norm_with_update", "_batch_norm_no_update",
-}  # fmt: skip
+from yolo_prune.structure.layers import is_depthwise, is_plain, weight_layers
+from yolo_prune.structure.operations import BINARY, LIFTING, NORMS, PRODUCTS, SHAPES, UNARY
+from yolo_prune.structure.shapes import all_tensors, first_tensor, model_outputs, norm_outputs, on_shapes
 
 
 def trace(model: nn.Module, imgsz: int, training: bool = True) -> Trace:
-    """Run the model on the shape of one image of `imgsz` pixels; the model is not touched.
+    """Run a model on the shape of one square image. The model itself is not changed.
 
     Args:
         model: an Ultralytics model.
-        imgsz: a multiple of its stride.
-        training: whether to run also what heads do in training only.
+        imgsz: pixels, a multiple of the model's stride.
+        training: whether to run the model also with its head in training mode, which may have more branches.
     """
-    model = _on_shapes(model).eval()
+    model = on_shapes(model).eval()
     tracer = _Tracer(model)
     image = torch.empty(1, input_channels(model), imgsz, imgsz, device="meta")
-    with torch.no_grad(), tracer.watching(model), tracer:
+    with torch.no_grad(), _RunningModules(tracer, model), tracer:
         if training:
             with head_in_training(model):
-                tracer.keep(_outputs(model(image)))
-            tracer.found.elements.clear()  # costs are those of evaluation
-            tracer.found.passive.clear()
-        tracer.keep(_outputs(model(image)))
-    return tracer.found
-
-
-def _on_shapes(model: nn.Module) -> nn.Module:
-    """A copy of the model with shapes in the place of weights."""
-    tensors = [*model.parameters(), *model.buffers()]
-    memo = {id(t): torch.empty_like(t, device="meta", dtype=torch.float32 if t.is_floating_point() else t.dtype)
-            for t in tensors}  # fmt: skip
-    memo |= {id(p): nn.Parameter(memo[id(p)], requires_grad=False) for p in model.parameters()}
-    shapes = copy.deepcopy(model, memo)
-    for module in shapes.modules():
-        if "anchors" in vars(module):
-            module.shape = None  # heads keep the anchors of the last size they saw, and these are none
-    return shapes
-
-
-def _outputs(value: Any) -> Iterator[torch.Tensor]:
-    """What the model puts out; not the "feats" beside it, that losses take shapes from."""
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            if key != "feats":
-                yield from _outputs(inner)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from _outputs(inner)
+                tracer.fix(model_outputs(model(image)))
+            tracer.trace.elements.clear()  # costs are those of evaluation
+            tracer.trace.passive.clear()
+        tracer.fix(model_outputs(model(image)))
+    return tracer.trace
 
 
 class _Tracer(TorchDispatchMode):
-    """Follows channels through every operation."""
+    """Follows channels through every operation.
+
+    Attributes:
+        trace: what the operations have shown so far.
+        head: the last module of the model.
+        running: the modules that run at present and their arguments, the innermost last.
+    """
 
     def __init__(self, model: nn.Module):
         super().__init__()
-        self.found = Trace()
+        self.trace = Trace()
+        self.head = model.model[-1]
+        self.running: list[tuple[nn.Module, Any]] = []
         self._layers = {id(layer.weight): (name, layer) for name, layer in weight_layers(model).items()}
         self._norms = {id(block.bn.weight) for block in conv_blocks(model).values()}
         self._names = {module: name for name, module in model.named_modules()}
-        self.head = model.model[-1]
-        self.running: list[tuple[nn.Module, Any]] = []  # and what they read; the innermost module last
-        # By the tensor's identity; the tensor is held, so that no other takes its place.
+        # By the id of the tensor. The tensor is stored too, because its id could be reused once it is freed.
         self._channels: dict[int, tuple[torch.Tensor, Channels]] = {}
         self._uses: dict[tuple[str, str], Use] = {}
 
-    def watching(self, model: nn.Module):
-        """A context in which it is known which module runs."""
-        return _Watch(self, model)
-
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func._schema.name.partition("::")[2]
-        out = _shapes(name, args) or func(*args, **(kwargs or {}))
+        out = norm_outputs(args[0]) if name in NORMS else func(*args, **(kwargs or {}))
         if name in SHAPES:
             pass
         elif name in UNARY:
-            self._put(_first(out), self._get(args[0]))
+            self._set(first_tensor(out), self._get(args[0]))
         elif name in LIFTING:
             channels = self._get(args[0])
-            self._put(out, channels and channels._replace(zero=False))
+            self._set(out, channels and channels._replace(zero=False))
         elif name in BINARY:
             self._binary(out, *args[:2], product=name in PRODUCTS)
         elif name in NORMS:
@@ -132,170 +87,177 @@ class _Tracer(TorchDispatchMode):
         elif name in HANDLERS:
             HANDLERS[name](self, out, *args, **(kwargs or {}))
         else:
-            self._reshape(_tensors((args, kwargs)))
+            self._fix_operands(all_tensors((args, kwargs)))
         return out
 
     def _get(self, tensor: Any) -> Channels | None:
+        """Return the channels of a tensor; None if it has none, as an image."""
         return self._channels[id(tensor)][1] if id(tensor) in self._channels else None
 
-    def _put(self, tensor: torch.Tensor, channels: Channels | None) -> None:
+    def _set(self, tensor: torch.Tensor, channels: Channels | None) -> None:
+        """Remember the channels of a tensor."""
         if channels is not None:
             self._channels[id(tensor)] = (tensor, channels)
 
     @property
-    def where(self) -> str:
-        """The path of the module that runs."""
+    def path(self) -> str:
+        """The path of the innermost module that runs."""
         return self._names[self.running[-1][0]] if self.running else ""
 
-    def keep(self, tensors: Iterable[torch.Tensor]) -> None:
-        """Nothing of these tensors can be removed."""
+    def fix(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Mark the channels of these tensors as not removable."""
         for channels in filter(None, map(self._get, tensors)):
-            self.found.keep(channels.ids, self.where)
+            self.trace.fix(channels.ids, self.path)
 
-    def _reshape(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Something is done with these tensors that may depend on their channels, or on the width of what is read."""
+    def _fix_operands(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Fix the operands of an operation that may mix channels, and what its module reads.
+
+        The module may use the width of what it reads. The head is an exception: its own operations follow its last
+        layers.
+        """
         if not tensors:
             return
-        self.keep(tensors)
-        module, read = self.running[-1]
-        if module is not self.head:  # a head's own operations are behind its last layers
-            self.keep(_tensors(read))
+        self.fix(tensors)
+        module, arguments = self.running[-1]
+        if module is not self.head:
+            self.fix(all_tensors(arguments))
 
     def _use(self, layer: str, side: str, ids: tuple[int, ...]) -> None:
+        """Record that a layer produces or reads channels. A layer that runs twice has the same channels both times."""
         key = (layer, side)
-        if key in self._uses:  # a layer that runs twice
-            self.found.join(self._uses[key].ids, ids)
+        if key in self._uses:
+            self.trace.join(self._uses[key].ids, ids)
             return
         self._uses[key] = Use(layer, side, ids)
-        self.found.uses.append(self._uses[key])
+        self.trace.uses.append(self._uses[key])
 
     def _convolution(self, out, x, weight, _bias, *_args) -> None:
         name, layer = self._layers.get(id(weight), ("", None))
-        read = self._get(x)
+        channels = self._get(x)
         if layer is not None:
-            self.found.elements[name] = self.found.elements.get(name, 0) + out.shape[-2] * out.shape[-1]
+            self.trace.elements[name] = self.trace.elements.get(name, 0) + out.shape[-2] * out.shape[-1]
         if layer is None or not is_plain(layer):
-            self.keep([x])
+            self.fix([x])
             return
-        if read and is_depthwise(layer):
-            self._make(name, out, read.ids)
-            if not read.zero:
-                self.keep([x])
+        if channels and is_depthwise(layer):
+            self._produce(name, out, channels.ids)
+            if not channels.zero:
+                self.fix([x])
         elif layer.groups > 1:
-            self.keep([x])
-            self.found.keep(self._make(name, out), name)
+            self.fix([x])
+            self.trace.fix(self._produce(name, out), name)
         else:
             self._read(name, x)
-            self._make(name, out)
+            self._produce(name, out)
 
     def _read(self, layer: str, x: torch.Tensor) -> None:
-        """A layer reads all channels of a tensor."""
-        read = self._get(x)
-        if read and not read.zero:
-            self.keep([x])
-        if read:
-            self._use(layer, "in", read.ids)
+        """Record that a layer reads all channels of a tensor. Channels that would not be zero there are fixed."""
+        channels = self._get(x)
+        if channels and not channels.zero:
+            self.fix([x])
+        if channels:
+            self._use(layer, "in", channels.ids)
 
-    def _make(self, layer: str, out: torch.Tensor, ids: tuple[int, ...] | None = None) -> tuple[int, ...]:
-        """A layer makes the channels of a tensor: new ones, or those that it read."""
-        ids = self.found.new(out.shape[1]) if ids is None else ids
+    def _produce(self, layer: str, out: torch.Tensor, ids: tuple[int, ...] | None = None) -> tuple[int, ...]:
+        """Record that a layer produces the channels of a tensor, and return them: `ids`, or new ones."""
+        ids = self.trace.new(out.shape[1]) if ids is None else ids
         self._use(layer, "out", ids)
-        self._put(out, Channels(1, ids))
+        self._set(out, Channels(1, ids))
         return ids
 
     def _transpose(self, out, weight) -> None:
-        if id(weight) in self._layers:  # of a linear layer, which multiplies by it
+        if id(weight) in self._layers:  # a linear layer multiplies by its transposed weight
             self._layers[id(out)] = self._layers[id(weight)]
-            self._put(out, Channels(0, ()))  # only so that it stays alive
+            self._set(out, Channels(0, ()))  # stores the tensor, so that its id is not reused
         else:
-            self.keep([weight])
+            self.fix([weight])
 
     def _linear(self, out, _bias, x, weight, **_) -> None:
-        read = self._get(x)
-        if id(weight) not in self._layers or (read and read.dim != 1):
-            self.keep([x])
+        channels = self._get(x)
+        if id(weight) not in self._layers or (channels and channels.dim != 1):
+            self.fix([x])
             return
         name, _layer = self._layers[id(weight)]
-        self.found.elements[name] = self.found.elements.get(name, 0) + 1
+        self.trace.elements[name] = self.trace.elements.get(name, 0) + 1
         self._read(name, x)
-        self._make(name, out)
+        self._produce(name, out)
 
     def _norm(self, out, x, weight=None) -> None:
-        if id(weight) not in self._norms:  # not the one behind a convolution: nobody would slice it
-            self.keep([x])
-        self._put(_first(out), self._get(x))
+        if id(weight) not in self._norms:  # slimming slices only batch norms that follow a convolution
+            self.fix([x])
+        self._set(first_tensor(out), self._get(x))
 
     def _binary(self, out, one, other, product: bool) -> None:
         tensors = [tensor for tensor in (one, other) if isinstance(tensor, torch.Tensor) and tensor.numel() > 1]
-        known = [tensor for tensor in tensors if self._get(tensor)]
-        if not known:
+        traced = [tensor for tensor in tensors if self._get(tensor)]
+        if not traced:
             return
-        dim = self._get(known[0]).dim
-        if any(t.dim() != out.dim() for t in tensors) or any(self._get(t).dim != dim for t in known):
-            self.keep(known)
+        dim = self._get(traced[0]).dim
+        if any(t.dim() != out.dim() for t in tensors) or any(self._get(t).dim != dim for t in traced):
+            self.fix(traced)
             return
-        narrow = [tensor for tensor in known if tensor.shape[dim] != out.shape[dim]]  # one factor for all channels
-        self.keep(narrow)
+        self.fix(t for t in traced if t.shape[dim] != out.shape[dim])  # one value is used for all channels
         if any(self._get(t) is None for t in tensors if t.shape[dim] == out.shape[dim]):
-            self.keep(known)  # what it meets cannot be removed
-        joined = [self._get(tensor) for tensor in known if tensor.shape[dim] == out.shape[dim]]
-        if joined:
-            zeros = [channels.zero for channels in joined]
+            self.fix(traced)  # the other operand keeps all its channels
+        operands = [self._get(tensor) for tensor in traced if tensor.shape[dim] == out.shape[dim]]
+        if operands:
+            zeros = [channels.zero for channels in operands]
             number = next((v for v in (one, other) if not isinstance(v, torch.Tensor) or v.numel() == 1), 0)
             shifted = not product and (isinstance(number, torch.Tensor) or number != 0)
-            self._put(out, self._joined(joined)._replace(zero=(any(zeros) if product else all(zeros)) and not shifted))
+            self._set(out, self._join(operands)._replace(zero=(any(zeros) if product else all(zeros)) and not shifted))
 
     def _cat(self, out, tensors, dim=0) -> None:
-        known = [self._get(tensor) for tensor in tensors]
+        pieces = [self._get(tensor) for tensor in tensors]
         dim %= out.dim()
-        if not any(known):
+        if not any(pieces):
             return
-        where = next(filter(None, known)).dim
-        if not all(known) and dim == where:
-            # What cannot be removed has numbers, too, so that the rest keeps its place.
-            known = [channels or self._fixed(tensor, where) for channels, tensor in zip(known, tensors, strict=True)]
-        if not all(known) or any(channels.dim != where for channels in known):
-            self.keep(tensors)
+        along = next(filter(None, pieces)).dim
+        if not all(pieces) and dim == along:
+            # Tensors without channels get fixed ones, so that the positions of all others are right.
+            pieces = [channels or self._fixed(tensor, along) for channels, tensor in zip(pieces, tensors, strict=True)]
+        if not all(pieces) or any(channels.dim != along for channels in pieces):
+            self.fix(tensors)
             return
-        if dim != where:
-            self._put(out, self._joined(known))
+        if dim != along:
+            self._set(out, self._join(pieces))
             return
-        zero = all(channels.zero for channels in known)
-        self._put(out, Channels(dim, sum((channels.ids for channels in known), ()), zero))
+        zero = all(channels.zero for channels in pieces)
+        self._set(out, Channels(dim, sum((channels.ids for channels in pieces), ()), zero))
 
     def _fixed(self, tensor: torch.Tensor, dim: int) -> Channels:
-        ids = self.found.new(tensor.shape[dim])
-        self.found.keep(ids, self.where)
+        """Return new channels for a tensor, which cannot be removed."""
+        ids = self.trace.new(tensor.shape[dim])
+        self.trace.fix(ids, self.path)
         return Channels(dim, ids)
 
-    def _stacked(self, out, tensors, dim=0) -> None:
-        known = [self._get(tensor) for tensor in tensors]
-        if not any(known):
+    def _stack(self, out, tensors, dim=0) -> None:
+        layers = [self._get(tensor) for tensor in tensors]
+        if not any(layers):
             return
-        if not all(known) or len({channels.dim for channels in known}) > 1:
-            self.keep(tensors)
+        if not all(layers) or len({channels.dim for channels in layers}) > 1:
+            self.fix(tensors)
             return
-        joined = self._joined(known)
-        self._put(out, joined._replace(dim=joined.dim + (dim % out.dim() <= joined.dim)))
+        joined = self._join(layers)
+        self._set(out, joined._replace(dim=joined.dim + (dim % out.dim() <= joined.dim)))
 
-    def _joined(self, channels: Sequence[Channels]) -> Channels:
-        """Those of several tensors, which are the same from here on."""
+    def _join(self, channels: Sequence[Channels]) -> Channels:
+        """Make the channels of several tensors the same, and return them."""
         for other in channels[1:]:
-            self.found.join(channels[0].ids, other.ids)
+            self.trace.join(channels[0].ids, other.ids)
         return channels[0]._replace(zero=all(each.zero for each in channels))
 
     def _reduction(self, out, x, dims=None, keepdim=False, **_) -> None:
         channels = self._get(x)
         if channels is None:
             return
-        gone = {d % x.dim() for d in (dims if isinstance(dims, (list, tuple)) else [dims])} if dims else set()
+        reduced = {d % x.dim() for d in (dims if isinstance(dims, (list, tuple)) else [dims])} if dims else set()
         if dims == 0:
-            gone = {0}
-        if not gone or channels.dim in gone:
-            self.keep([x])
+            reduced = {0}
+        if not reduced or channels.dim in reduced:
+            self.fix([x])
             return
-        before = 0 if keepdim else sum(d < channels.dim for d in gone)
-        self._put(out, channels._replace(dim=channels.dim - before))
+        before = 0 if keepdim else sum(d < channels.dim for d in reduced)
+        self._set(out, channels._replace(dim=channels.dim - before))
 
     def _split(self, out, x, _size, dim=0) -> None:
         self._pieces(out, x, dim, by_attribute=False)
@@ -304,46 +266,47 @@ class _Tracer(TorchDispatchMode):
         self._pieces(out, x, dim, by_attribute=True)
 
     def _pieces(self, out, x, dim, by_attribute: bool) -> None:
+        """Follow `chunk` or `split`. With `by_attribute`, the sizes of the pieces come from attributes of the block."""
         channels = self._get(x)
         if channels is None:
             return
         if dim % x.dim() != channels.dim:
             for piece in out:
-                self._put(piece, channels)
+                self._set(piece, channels)
             return
         pieces, start = [], 0
         for piece in out:
             pieces.append(channels.ids[start : start + piece.shape[dim]])
             start += piece.shape[dim]
-            self._put(piece, channels._replace(ids=pieces[-1]))
+            self._set(piece, channels._replace(ids=pieces[-1]))
         block = self.running[-1][0]
-        # `chunk` and `split` into pieces of a given size look alike; Ultralytics' own blocks use the first.
-        known = splits_by(block) if by_attribute else "halves" if is_own(block) else None
-        if known is None or (known == "halves" and len({len(piece) for piece in pieces}) > 1):
-            self.keep([x])
-        elif known == "halves":
-            self.found.halves.append(pieces)
+        # `chunk`, and `split` into pieces of one given size, are the same operation. Stock blocks use `chunk` only.
+        rule = split_rule(block) if by_attribute else "halves" if is_stock(block) else None
+        if rule is None or (rule == "halves" and len({len(piece) for piece in pieces}) > 1):
+            self.fix([x])
+        elif rule == "halves":
+            self.trace.halves.append(pieces)
 
     def _view(self, out, x, _shape) -> None:
         channels = self._get(x)
         if channels is None:
             return
         if out.shape[: channels.dim + 1] == x.shape[: channels.dim + 1] and math.prod(x.shape[channels.dim + 1 :]) == 1:
-            self._put(out, channels)  # flattened after pooling
+            self._set(out, channels)  # a pooled tensor is flattened
         else:
-            self._reshape([x])
+            self._fix_operands([x])
 
     def _pad(self, out, x, pad, *_) -> None:
-        if len(pad) <= 4:  # of height and width
-            self._put(out, self._get(x))
+        if len(pad) <= 4:  # height and width only
+            self._set(out, self._get(x))
         else:
-            self._reshape([x])
+            self._fix_operands([x])
 
-    def passed(self, counted: torch.Tensor) -> None:
-        """A layer that computes something for each element of this ran, without weights."""
-        channels = self._get(counted)
+    def count_passive(self, tensor: torch.Tensor) -> None:
+        """Record a pooling or upsampling layer, whose cost is one operation for each element of a tensor."""
+        channels = self._get(tensor)
         if channels is not None:
-            self.found.passive.append((channels.ids, counted.shape[-2] * counted.shape[-1]))
+            self.trace.passive.append((channels.ids, tensor.shape[-2] * tensor.shape[-1]))
 
 
 HANDLERS = {
@@ -351,7 +314,7 @@ HANDLERS = {
     "t": _Tracer._transpose,
     "addmm": _Tracer._linear,
     "cat": _Tracer._cat,
-    "stack": _Tracer._stacked,
+    "stack": _Tracer._stack,
     "sum": _Tracer._reduction,
     "mean": _Tracer._reduction,
     "split": _Tracer._split,
@@ -362,8 +325,8 @@ HANDLERS = {
 }
 
 
-class _Watch:
-    """Tells a tracer which module runs."""
+class _RunningModules:
+    """A context in which a tracer is informed of the modules of a model that run."""
 
     def __init__(self, tracer: _Tracer, model: nn.Module):
         self.tracer, self.model, self.handles = tracer, model, []
@@ -375,9 +338,9 @@ class _Watch:
         def leave(module, args, output) -> None:
             self.tracer.running.pop()
             if isinstance(module, (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)):
-                self.tracer.passed(args[0])
+                self.tracer.count_passive(args[0])
             elif isinstance(module, nn.Upsample):
-                self.tracer.passed(output)
+                self.tracer.count_passive(output)
 
         for module in self.model.modules():
             self.handles += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
@@ -385,24 +348,3 @@ class _Watch:
     def __exit__(self, *_) -> None:
         for handle in self.handles:
             handle.remove()
-
-
-def _shapes(name: str, args: Sequence[Any]) -> Any:
-    """What an operation gives, where that is plain to see: torch works it out in Python, and takes its time."""
-    if name in NORMS:
-        return args[0].new_empty(args[0].shape), args[0].new_empty(0), args[0].new_empty(0)
-    return None
-
-
-def _first(out: Any) -> torch.Tensor:
-    return out[0] if isinstance(out, (list, tuple)) else out
-
-
-def _tensors(value: Any) -> list[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        return [value]
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        return [tensor for inner in value for tensor in _tensors(inner)]
-    return []

@@ -1,0 +1,54 @@
+"""`yolo-prune sensitivity`: what is lost when one layer alone is cut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from yolo_prune.cli.shared import (
+    CONTEXT,
+    DEBUG,
+    JSON,
+    SAFE,
+    TRAIN_ARGS,
+    cli,
+    console,
+    from_table,
+    given,
+    prepare,
+    print_json,
+    with_train_args,
+)
+from yolo_prune.run.options import CHOICE, IMAGES, RESULTS
+
+
+@cli.command(context_settings=CONTEXT)
+@click.option("--model", metavar="FILE", required=True, panel=IMAGES, help="Checkpoint (.pt).")
+@from_table(["data"])
+@click.option("--samples", type=int, metavar="N", panel=IMAGES, help="Training images to measure on; default: 64.")
+@SAFE
+@from_table(["criterion"])
+@click.option("--figure", metavar="NAME", panel=CHOICE, help="What is measured: loss (default, faster) or mAP.")
+@click.option("--out", metavar="FILE", default="sensitivity.html", panel=RESULTS, help="Default: sensitivity.html.")
+@JSON
+@DEBUG
+@TRAIN_ARGS
+def sensitivity(
+    model: str, out: str, as_json: bool, safe_load: bool, train_args: tuple[str, ...], **options: Any
+) -> None:
+    """Measure what is lost when one layer alone is cut by 25, 50 and 75 %, without training.
+
+    KEY=VALUE are Ultralytics arguments: imgsz=640 batch=16 device=0
+    """
+    stdout = prepare(as_json, safe_load)
+    from yolo_prune import api
+    from yolo_prune.reporting.sensitivity import sensitivity_table, write_sensitivity
+
+    options.pop("debug")
+    analysis = api.sensitivity(api.load(model), **with_train_args(given(options), train_args))
+    screen = console(stderr=as_json)
+    screen.print(sensitivity_table(analysis))
+    screen.print(f"page: {write_sensitivity(analysis, Path(out))}")
+    print_json(analysis, stdout)

@@ -1,0 +1,69 @@
+"""What a model costs at any widths, in every kind of cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from torch import nn
+
+from yolo_prune.costs.kinds import get_kind
+from yolo_prune.structure import Network, Width
+from yolo_prune.structure.groups import Removed
+
+COUNTED = ("macs", "params")  # the kinds that every record holds
+
+Cost = dict[str, float]  # by the name of the kind
+
+
+@dataclass(frozen=True)
+class CostModel:
+    """The cost of one model as a function of its widths.
+
+    Attributes:
+        network: the structure of the model.
+        kinds: names of the kinds that are counted.
+    """
+
+    network: Network
+    kinds: tuple[str, ...] = COUNTED
+
+    @classmethod
+    def of(cls, model: nn.Module, imgsz: int) -> CostModel:
+        """Trace a model and return its costs for one square image of `imgsz` pixels."""
+        return cls(Network.of(model, imgsz))
+
+    @cached_property
+    def full_widths(self) -> dict[str, Width]:
+        """The widths of the model as it stands."""
+        return {name: shape.full for name, shape in self.network.shapes.items()}
+
+    @cached_property
+    def full(self) -> Cost:
+        """The cost of the model as it stands."""
+        return self.total(self.full_widths)
+
+    def total(self, widths: Mapping[str, Width]) -> Cost:
+        """Return the cost of the model at these widths."""
+        layers = self.of_layers(widths, self.network.shapes)
+        return {kind: layers[kind] + get_kind(kind).of_rest(self.network) for kind in self.kinds}
+
+    def of_layers(self, widths: Mapping[str, Width], layers: Iterable[str]) -> Cost:
+        """Return the cost of some layers at these widths, without the rest of the model."""
+        layers = [(self.network.shapes[name], widths[name]) for name in layers]
+        return {kind: sum(get_kind(kind).of_layer(*layer) for layer in layers) for kind in self.kinds}
+
+    def without(self, removed: Removed) -> CostModel:
+        """Return the costs of the model without some units."""
+        return replace(self, network=self.network.without(removed))
+
+
+def minus(one: Mapping[str, float], other: Mapping[str, float]) -> Cost:
+    """Return the difference of two costs, kind by kind."""
+    return {kind: value - other[kind] for kind, value in one.items()}
+
+
+def in_percent(value: float, base: Mapping[str, float], kind: str) -> str:
+    """Write a cost as a share of a base, e.g. "54.0% of the MACs"."""
+    return f"{100 * value / base[kind]:.1f}% of the {get_kind(kind).noun}"

@@ -1,0 +1,118 @@
+"""The objects of a val split in the form of pycocotools, and mAP by pycocotools."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from yolo_prune.errors import RequestError
+from yolo_prune.host.datasets import Dataset
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """A val split for pycocotools.
+
+    Attributes:
+        coco: images, annotations and categories.
+        image_ids: of the split's images, by path.
+        category_ids: by class index of the model.
+        source: "annotations" (a COCO JSON) or "labels" (built from YOLO labels).
+    """
+
+    coco: COCO
+    image_ids: dict[str, int]
+    category_ids: list[int]
+    source: str
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> GroundTruth:
+        """Read the COCO JSON that the dataset names, or else its YOLO labels."""
+        if dataset.annotations is None or dataset.single_cls:  # no JSON has that class
+            return cls._from_labels(dataset)
+        return cls._from_json(dataset, dataset.annotations)
+
+    @classmethod
+    def _from_json(cls, dataset: Dataset, path: Path) -> GroundTruth:
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            by_stem = {Path(image["file_name"]).stem: image["id"] for image in data["images"]}
+            by_name = {category["name"]: category["id"] for category in data["categories"]}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RequestError(f"data {dataset.yaml}: annotations {path}: no COCO JSON: {error!r}") from None
+        stems = {label["im_file"]: Path(label["im_file"]).stem for label in dataset.val_labels}
+        names = list(dataset.info["names"].values())
+        for kind, wanted, listed in (("image", stems.values(), by_stem), ("category", names, by_name)):
+            missing = [item for item in wanted if item not in listed]
+            if missing:
+                raise RequestError(f"data {dataset.yaml}: annotations {path} lack the {kind} {missing[0]!r}")
+        for stem, count in Counter(stems.values()).items():
+            if count > 1:
+                raise RequestError(f"data {dataset.yaml}: {count} val images are called {stem!r}, which annotations "
+                                   f"{path} cannot tell apart; leave annotations: out")  # fmt: skip
+        ids = {file: by_stem[stem] for file, stem in stems.items()}
+        return cls(_coco(data), ids, [by_name[name] for name in names], "annotations")
+
+    @classmethod
+    def _from_labels(cls, dataset: Dataset) -> GroundTruth:
+        images, annotations, ids = [], [], {}
+        for number, label in enumerate(dataset.val_labels, start=1):
+            height, width = label["shape"]
+            ids[label["im_file"]] = number
+            images.append({"id": number, "file_name": Path(label["im_file"]).name, "height": height, "width": width})
+            for (kind,), (x, y, w, h) in zip(label["cls"].tolist(), label["bboxes"].tolist(), strict=True):
+                w, h = w * width, h * height
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": number,
+                        "category_id": int(kind),
+                        "bbox": [x * width - w / 2, y * height - h / 2, w, h],
+                        "area": w * h,
+                        "iscrowd": 0,
+                    }
+                )
+        names = dataset.info["names"]
+        categories = [{"id": index, "name": name} for index, name in names.items()]
+        data = {"images": images, "annotations": annotations, "categories": categories}
+        return cls(_coco(data), ids, list(names), "labels")
+
+    def average_precision(self, detections: list[dict[str, Any]]) -> tuple[float, float]:
+        """Return mAP50-95 and mAP50 of detections.
+
+        Each detection has `image` (path), `class`, `bbox` (x, y, w, h in pixels) and `score`.
+        """
+        if not detections:
+            return 0.0, 0.0
+        results = [
+            {
+                "image_id": self.image_ids[d["image"]],
+                "category_id": self.category_ids[d["class"]],
+                "bbox": d["bbox"],
+                "score": d["score"],
+            }
+            for d in detections
+        ]
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluation = COCOeval(self.coco, self.coco.loadRes(results), "bbox")
+            evaluation.params.imgIds = sorted(self.image_ids.values())
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+        return float(evaluation.stats[0]), float(evaluation.stats[1])
+
+
+def _coco(data: dict[str, Any]) -> COCO:
+    coco = COCO()
+    coco.dataset = {"info": {}, **data}
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco.createIndex()
+    return coco

@@ -1,0 +1,129 @@
+"""Batches of images: labelled ones of a training split, or those of any folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Subset
+from ultralytics.data.augment import LetterBox
+from ultralytics.data.utils import IMG_FORMATS
+from ultralytics.utils import ASSETS
+from ultralytics.utils.patches import imread
+
+from yolo_prune.errors import RequestError
+from yolo_prune.host.datasets import Dataset
+
+BATCH = 16
+Batch = torch.Tensor | dict[str, Any]  # images alone, or labelled as Ultralytics' losses take them
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Batches of labelled images of a split, not augmented, as Ultralytics' losses take them.
+
+    They may be iterated any number of times. Images are read anew each time, so that memory does not grow with them.
+
+    Attributes:
+        split: an Ultralytics dataset.
+        indices: the images of the split that are meant.
+        batch: images in a batch.
+    """
+
+    split: Any
+    indices: list[int]
+    batch: int
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for batch in self.loader():
+            batch["img"] = as_floats(batch["img"])
+            yield batch
+
+    def __len__(self) -> int:
+        return -(-len(self.indices) // self.batch)
+
+    def first(self, count: int) -> LabelledImages:
+        """Return at most `count` of these images."""
+        return replace(self, indices=self.indices[:count])
+
+    @property
+    def other_paths(self) -> list[str]:
+        """The paths of all other images of the split."""
+        mine = set(self.indices)
+        samples = getattr(self.split, "samples", None)
+        paths = [sample[0] for sample in samples] if samples is not None else self.split.im_files
+        return [path for i, path in enumerate(paths) if i not in mine]
+
+    def loader(self) -> DataLoader:
+        """Return the batches as Ultralytics' validators take them."""
+        collate = getattr(self.split, "collate_fn", None)  # classification uses torch's own
+        return DataLoader(Subset(self.split, self.indices), self.batch, collate_fn=collate)
+
+    @property
+    def images(self) -> Iterator[torch.Tensor]:
+        """The images without their labels, (samples, channels, height, width) in [0, 1]."""
+        return images_of(self)
+
+
+@dataclass(frozen=True)
+class FolderImages:
+    """Batches of the images of a folder, letterboxed to squares of `imgsz` pixels, RGB in [0, 1], without labels."""
+
+    paths: list[Path]
+    imgsz: int
+
+    @classmethod
+    def draw(cls, folder: str, samples: int, imgsz: int, seed: int) -> FolderImages:
+        """Draw at most `samples` images from a folder and its subfolders. Raises RequestError if there are not two."""
+        paths = sorted(p for p in Path(folder).rglob("*") if p.suffix[1:].lower() in IMG_FORMATS)
+        if len(paths) < 2:
+            raise RequestError(f"calibration {folder}: there are {len(paths)} images in it; at least 2 are needed")
+        order = torch.randperm(len(paths), generator=torch.Generator().manual_seed(seed)).tolist()
+        return cls([paths[i] for i in order[:samples]], imgsz)
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        for start in range(0, len(self.paths), BATCH):
+            yield torch.stack([self._read(path) for path in self.paths[start : start + BATCH]])
+
+    def __len__(self) -> int:
+        return -(-len(self.paths) // BATCH)
+
+    def require_readable(self) -> None:
+        """Raise RequestError for the first image that cannot be read."""
+        for path in self.paths:
+            self._read(path)
+
+    def _read(self, path: Path) -> torch.Tensor:
+        image = imread(str(path))
+        if image is None:
+            raise RequestError(f"calibration image {path} cannot be read")
+        square = LetterBox((self.imgsz, self.imgsz), auto=False)(image=image)
+        return torch.from_numpy(square[..., ::-1].transpose(2, 0, 1).copy()).float() / 255
+
+
+def as_floats(images: torch.Tensor) -> torch.Tensor:
+    """Return images of an Ultralytics dataset in [0, 1]. Those for classification are floats already, others bytes."""
+    return images if images.is_floating_point() else images.float() / 255
+
+
+def images_of(batches: Iterable[Batch]) -> Iterator[torch.Tensor]:
+    """Return the images of batches that may be labelled."""
+    return (batch["img"] if isinstance(batch, dict) else batch for batch in batches)
+
+
+def example_images(dataset: Dataset | None, imgsz: int, channels: int = 3, count: int = 4) -> torch.Tensor:
+    """Return images of the val split, or those that come with Ultralytics, or noise where these have other channels.
+
+    Returns:
+        (count, channels, imgsz, imgsz) in [0, 1]; fewer where there are fewer images.
+    """
+    if dataset is not None:
+        split = dataset.split("val", imgsz)
+        return as_floats(torch.stack([split[i]["img"] for i in range(min(count, len(split)))]))
+    if channels != 3:
+        return torch.rand(count, channels, imgsz, imgsz, generator=torch.Generator().manual_seed(0))
+    paths = sorted(ASSETS.glob("*.jpg"))[:count]
+    return next(iter(FolderImages(paths, imgsz)))

@@ -1,0 +1,18 @@
+"""Directories from the settings of Ultralytics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ultralytics.utils import SETTINGS
+from ultralytics.utils.files import increment_path
+
+
+def new_run_directory(name: str) -> Path:
+    """Return the path of a new run below Ultralytics' runs directory: `prune/NAME`, `prune/NAME-2`, ..."""
+    return increment_path(Path(SETTINGS["runs_dir"]) / "prune" / name).absolute()
+
+
+def datasets_directory() -> Path:
+    """Return the directory that Ultralytics keeps datasets in."""
+    return Path(SETTINGS["datasets_dir"])

@@ -1,0 +1,131 @@
+"""The loss of a training batch, with a hook that sees the batch, outputs and features, and the original's."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from yolo_prune.host.heads import head_in_training
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """One batch of a training, as a loss sees it.
+
+    Attributes:
+        model: the model that is trained (the student).
+        batch: as Ultralytics' losses take it: "img" (samples, channels, height, width) in [0, 1] and the labels.
+        outputs: of the student's head, as Ultralytics' loss reads them.
+        features: outputs of modules of the student, by name: those that the hook asks for.
+        original_outputs: of the original's head in the same form; None unless the hook asks for them.
+        original_features: outputs of modules of the original, by name.
+        label_loss: the loss of Ultralytics on the labels, a scalar: the sum over the images of the batch.
+        epoch: the present epoch, from 0.
+        progress: the share of the training that is done, in [0, 1].
+        accumulate: batches whose gradients are added up before a step of the optimizer.
+    """
+
+    model: nn.Module
+    batch: Mapping[str, Any]
+    outputs: Any
+    features: Mapping[str, torch.Tensor]
+    original_outputs: Any
+    original_features: Mapping[str, torch.Tensor]
+    label_loss: torch.Tensor
+    epoch: int
+    progress: float
+    accumulate: int
+
+
+class LossHook(Protocol):
+    """What changes the loss of a training.
+
+    Attributes:
+        original: the model before pruning, in evaluation mode; None where it is not needed.
+        features: names of modules whose outputs are needed, of the student and of the original alike.
+    """
+
+    original: nn.Module | None
+    features: tuple[str, ...]
+
+    def loss(self, batch: TrainingBatch) -> torch.Tensor:
+        """Return the loss of the batch, a scalar with a graph to the student's parameters."""
+
+
+class TrainingLoss:
+    """A criterion of Ultralytics whose loss goes through a hook.
+
+    It stands in the place of `model.criterion`, which Ultralytics calls with the outputs and the batch and removes
+    before it saves a checkpoint. Validation uses the averaged copy of the model, which has the original criterion.
+
+    Args:
+        criterion: of Ultralytics.
+        hook: changes the loss.
+        model: that is trained.
+        trainer: gives the epoch and the length of the training.
+    """
+
+    def __init__(self, criterion: Any, hook: LossHook, model: nn.Module, trainer: Any):
+        self.criterion, self.hook, self.model, self.trainer = criterion, hook, model, trainer
+        self.batches = 0
+        self.original = hook.original
+        if self.original is not None:
+            parameter = next(model.parameters())
+            self.original = copy.deepcopy(self.original).to(parameter.device).float().eval().requires_grad_(False)
+        self.features = _Features(model, hook.features)
+        self.original_features = _Features(self.original, hook.features if self.original is not None else ())
+
+    def __call__(self, outputs: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Return the loss of a batch and Ultralytics' own items, for its progress bar and its log."""
+        label_loss, items = self.criterion(outputs, batch)
+        if not torch.is_grad_enabled():  # a validation
+            return label_loss, items
+        original_outputs = None
+        if self.original is not None:
+            with torch.no_grad(), head_in_training(self.original):
+                original_outputs = self.original(batch["img"])
+        step = TrainingBatch(
+            self.model, batch, outputs, self.features.take(), original_outputs, self.original_features.take(),
+            label_loss.sum(), self.trainer.epoch, self._progress(), self.trainer.accumulate,
+        )  # fmt: skip
+        self.batches += 1
+        return self.hook.loss(step), items
+
+    def _progress(self) -> float:
+        return min(1.0, self.batches / max(1, self.trainer.epochs * len(self.trainer.train_loader)))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """Give a copy of the model the criterion of Ultralytics: the hook belongs to this training only."""
+        return copy.deepcopy(self.criterion, memo)
+
+    def __getattr__(self, name: str) -> Any:
+        """Look up what the criterion of Ultralytics has besides, e.g. `update`, which ends an epoch."""
+        if name == "criterion":
+            raise AttributeError(name)
+        return getattr(self.criterion, name)
+
+
+class _Features:
+    """The latest outputs of some modules of a model."""
+
+    def __init__(self, model: nn.Module | None, names: Iterable[str]):
+        self._values: dict[str, torch.Tensor] = {}
+        for name in names:
+            model.get_submodule(name).register_forward_hook(self._remember(name))
+
+    def _remember(self, name: str):
+        def hook(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+            self._values[name] = output
+
+        return hook
+
+    def take(self) -> dict[str, torch.Tensor]:
+        """Return the outputs and forget them, so that no graph outlives its batch."""
+        values = dict(self._values)
+        self._values.clear()
+        return values

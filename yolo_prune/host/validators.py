@@ -1,0 +1,108 @@
+"""Validation by Ultralytics' own validators, with its defaults."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from ultralytics.engine.model import Model
+from ultralytics.engine.validator import BaseValidator
+from ultralytics.models.yolo.detect import DetectionValidator
+from ultralytics.utils import SimpleClass, ops
+
+from yolo_prune.host.console import quiet
+from yolo_prune.host.datasets import Dataset
+from yolo_prune.host.images import LabelledImages
+from yolo_prune.host.metrics import METRICS
+
+
+class RecordingValidator(DetectionValidator):
+    """A validator that also records every detection, in pixels of the original image."""
+
+    def init_metrics(self, model: nn.Module) -> None:
+        super().init_metrics(model)
+        self.detections: list[dict[str, Any]] = []
+
+    def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
+        for i, pred in enumerate(preds):
+            boxes = ops.scale_boxes(
+                batch["img"].shape[2:], pred["bboxes"].clone(), batch["ori_shape"][i], batch["ratio_pad"][i]
+            )
+            for box, score, kind in zip(
+                ops.xyxy2ltwh(boxes).tolist(), pred["conf"].tolist(), pred["cls"].tolist(), strict=True
+            ):
+                self.detections.append({"image": batch["im_file"][i], "class": int(kind), "bbox": box, "score": score})
+        super().update_metrics(preds, batch)
+
+    def eval_json(self, stats: dict[str, Any]) -> dict[str, Any]:
+        """Return the statistics unchanged. On COCO, Ultralytics would replace them by those of another evaluator."""
+        return stats
+
+
+class _GivenImages:
+    """A mixin that makes a validator of Ultralytics judge given images instead of the val split."""
+
+    images: LabelledImages
+
+    def get_dataloader(self, dataset_path: str, batch_size: int) -> DataLoader:
+        return self.images.loader()
+
+
+def validate(yolo: Model, dataset: Dataset, imgsz: int, batch: int, device: Any) -> SimpleClass:
+    """Return Ultralytics' metrics of the model on the val split."""
+    return _validated(yolo, dataset, None, imgsz, batch, device)
+
+
+def validate_recording(
+    yolo: Model, dataset: Dataset, imgsz: int, batch: int, device: Any
+) -> tuple[SimpleClass, list[dict[str, Any]]]:
+    """As `validate`, for detection; also return every detection: `image`, `class`, `bbox` (x, y, w, h), `score`."""
+    created: list[RecordingValidator] = []
+
+    def create(**kwargs: Any) -> RecordingValidator:
+        created.append(RecordingValidator(**kwargs))
+        return created[0]
+
+    metrics = _validated(yolo, dataset, create, imgsz, batch, device)
+    return metrics, created[0].detections
+
+
+def metric_on(yolo: Model, dataset: Dataset, images: LabelledImages, imgsz: int, device: Any) -> float:
+    """Return the task's metric on given labelled images. Nothing is printed."""
+    kind = yolo.task_map[dataset.task]["validator"]
+    validator = type("GivenImagesValidator", (_GivenImages, kind), {"images": images})
+    with quiet():
+        metrics = _validated(yolo, dataset, validator, imgsz, images.batch, device)
+    return results(metrics)[METRICS[dataset.task].key]
+
+
+def results(metrics: SimpleClass) -> dict[str, float]:
+    """Return all metrics of a validation by Ultralytics' names."""
+    return {name: float(value) for name, value in metrics.results_dict.items() if name != "fitness"}
+
+
+def results_per_class(metrics: SimpleClass, part: str | None) -> dict[str, float] | None:
+    """Return the metric of every class that the images show, by the name of the class; None without a part."""
+    if part is None:
+        return None
+    of_part = getattr(metrics, part)
+    return {metrics.names[i]: float(ap) for i, ap in zip(of_part.ap_class_index, of_part.ap, strict=True)}
+
+
+def _validated(
+    yolo: Model,
+    dataset: Dataset,
+    validator: Callable[..., BaseValidator] | None,
+    imgsz: int,
+    batch: int,
+    device: Any,
+) -> SimpleClass:
+    with tempfile.TemporaryDirectory() as directory:  # Ultralytics creates a directory for every validation
+        return yolo.val(
+            validator=validator, data=dataset.yaml, imgsz=imgsz, batch=batch, device=device, plots=False, verbose=False,
+            project=directory,
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Winning back the accuracy that slimming cost: reconstruction, batch norms, fine-tuning, averaging."""

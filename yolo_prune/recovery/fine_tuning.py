@@ -1,0 +1,84 @@
+"""Fine-tuning of a slimmed model, in an ordinary Ultralytics run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from yolo_prune.host.model import YOLO
+from yolo_prune.host.training import train
+from yolo_prune.recovery.objectives import LABELS, Objective, Objectives
+
+LEARNING_RATE = 5e-4
+SHORT = 10  # epochs: a training of up to so many is too short for mosaic
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training.
+
+    Attributes:
+        data: what Ultralytics is given as `data`.
+        epochs: number of epochs.
+        directory: of the Ultralytics run.
+        arguments: Ultralytics train arguments of the user, which win over the recipe.
+        from_scratch: whether the model was never trained. It is then trained as Ultralytics trains from a yaml.
+        objectives: what the loss consists of; default: Ultralytics' loss on the labels.
+        original: the model before pruning, for objectives that compare with it.
+        log: values that go with the metrics of every epoch to the user's loggers.
+    """
+
+    data: str
+    epochs: int
+    directory: Path
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    from_scratch: bool = False
+    objectives: Sequence[Objective] = (LABELS,)
+    original: nn.Module | None = None
+    log: Mapping[str, float] = field(default_factory=dict)
+
+
+def recipe(epochs: int, train_args: Mapping[str, Any]) -> dict[str, Any]:
+    """Return Ultralytics train arguments for a short fine-tuning after slimming. The user's own arguments win.
+
+    Ultralytics' defaults are made for long training: its automatic optimizer ignores lr0, three epochs of warm-up start
+    the biases at a rate of 0.1, and a nominal batch of 64 accumulates gradients. A reconstructed model is near the best
+    one: a rate of 0.001, which suits a model that was only cut, undoes much of the reconstruction where images are few.
+    Mosaic costs more than it gains in a few epochs; in longer trainings it is off in the second half.
+    """
+    batch = train_args.get("batch", 16)
+    ours = {
+        "optimizer": "AdamW",
+        "lr0": LEARNING_RATE,
+        "lrf": 0.05,
+        "warmup_epochs": min(1.0, 0.1 * epochs),
+        "warmup_bias_lr": 0.0,
+        "batch": batch,
+        "mosaic": 0.0 if epochs <= SHORT else 1.0,
+        "close_mosaic": round(0.5 * epochs),
+        "patience": epochs,
+        "plots": False,
+    }
+    if isinstance(batch, int) and batch > 0:  # otherwise the trainer chooses it
+        ours["nbs"] = batch
+    return {**ours, **train_args, "epochs": epochs}
+
+
+def fine_tune(yolo: YOLO, training: Training) -> Path:
+    """Train a YOLO in an ordinary Ultralytics run and return the checkpoint of its last epoch.
+
+    It is not that of the best epoch, which Ultralytics would choose by the mAP on the val split: that mAP is reported.
+    The checkpoint holds the exponential moving average of the weights, in half precision.
+    """
+    epochs, directory = training.epochs, training.directory
+    place = {"data": training.data, "project": str(directory.parent), "name": directory.name, "exist_ok": True}
+    if training.from_scratch:
+        arguments = {"plots": False, **training.arguments, "epochs": epochs}
+    else:
+        arguments = recipe(epochs, training.arguments)
+    objectives = Objectives(training.objectives, training.original)
+    return train(yolo, {**arguments, **objectives.train_args, **place}, objectives.hook, training.log)

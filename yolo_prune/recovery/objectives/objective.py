@@ -1,0 +1,167 @@
+"""What an objective is, the registry of objectives, and the loss that several of them make."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from yolo_prune.errors import RequestError
+from yolo_prune.host.images import Batch
+from yolo_prune.host.training_loss import TrainingBatch
+from yolo_prune.registry import Registry
+
+WARM_UP = 0.2  # of the training: the strength of a penalty rises from 0, so that the optimizer's moments settle first
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What objectives may need besides the batches of the training.
+
+    Attributes:
+        images: calibration images.
+        original_checkpoint: the file of the model before pruning.
+    """
+
+    images: Iterable[Batch] = ()
+    original_checkpoint: Path | None = None
+
+
+class Objective(ABC):
+    """A term of the loss of a training.
+
+    Attributes:
+        name: as in options, e.g. "contribution".
+        uses_original: whether it compares with the original model, which then runs on every batch.
+        by_ultralytics: whether Ultralytics adds the term itself, with strength 1, to a loss that is left to it.
+        features: names of modules whose outputs it compares.
+
+    Args:
+        strength: factor of the term, in the unit of Ultralytics' loss, which sums the losses of a batch's images.
+        resources: what else it may need.
+    """
+
+    name: ClassVar[str]
+    uses_original: ClassVar[bool] = False
+    by_ultralytics: ClassVar[bool] = False
+    features: Sequence[str] = ()
+
+    def __init__(self, strength: float = 1.0, resources: Resources = Resources()):
+        self.strength, self.resources = strength, resources
+
+    @property
+    def train_args(self) -> dict[str, Any]:
+        """Ultralytics train arguments that it needs."""
+        return {}
+
+    def start_epoch(self, model: nn.Module) -> None:  # noqa: B027  (most objectives do nothing)
+        """Prepare for an epoch, before the loss of its first batch."""
+
+    @abstractmethod
+    def value(self, batch: TrainingBatch) -> torch.Tensor | None:
+        """Return the term for a batch, a scalar with a graph to the parameters; None where Ultralytics adds it."""
+
+
+class Penalty(Objective):
+    """An objective that depends on the parameters only: it pushes channels toward zero before they are removed."""
+
+    @abstractmethod
+    def penalty(self, model: nn.Module) -> torch.Tensor:
+        """Return the penalty, a scalar with a graph to the parameters."""
+
+    def value(self, batch: TrainingBatch) -> torch.Tensor:
+        """Return the penalty times the strength, which rises from 0 over the first fifth of the training."""
+        strength = self.strength * min(1.0, batch.progress / WARM_UP)
+        return strength * self.penalty(batch.model) / batch.accumulate
+
+
+class Objectives:
+    """Several objectives as one loss: the hook of a training.
+
+    Args:
+        objectives: whose values are added up.
+        original: the model before pruning; kept only if an objective compares with it.
+    """
+
+    def __init__(self, objectives: Sequence[Objective], original: nn.Module | None = None):
+        self.objectives = objectives
+        self.original = original if any(objective.uses_original for objective in objectives) else None
+        self.features = tuple(dict.fromkeys(name for objective in objectives for name in objective.features))
+        self._epoch = -1
+
+    @property
+    def train_args(self) -> dict[str, Any]:
+        """Ultralytics train arguments that the objectives need."""
+        return {key: value for objective in self.objectives for key, value in objective.train_args.items()}
+
+    @property
+    def hook(self) -> Objectives | None:
+        """The hook for the training; None where the loss is that of Ultralytics."""
+        plain = all(objective.by_ultralytics and objective.strength == 1 for objective in self.objectives)
+        return None if plain else self
+
+    def loss(self, batch: TrainingBatch) -> torch.Tensor:
+        """Return the sum of the objectives' values for a batch."""
+        with torch.autocast(batch.label_loss.device.type, enabled=False):
+            if batch.epoch != self._epoch:
+                self._epoch = batch.epoch
+                for objective in self.objectives:
+                    objective.start_epoch(batch.model)
+            values = [objective.value(batch) for objective in self.objectives]
+        return torch.stack([value.float() for value in values if value is not None]).sum()
+
+
+_OBJECTIVES: Registry[type[Objective]] = Registry("objective", "yolo_prune.recovery.objectives")
+
+
+def register(objective: type[Objective]) -> type[Objective]:
+    """Register an objective under its name (a class decorator)."""
+    _OBJECTIVES.add(objective.name, objective)
+    return objective
+
+
+def objective_names() -> list[str]:
+    """Return the names of all objectives."""
+    return _OBJECTIVES.names()
+
+
+def penalty_names() -> list[str]:
+    """Return the names of the objectives that are penalties."""
+    return [name for name in objective_names() if issubclass(_OBJECTIVES.get(name), Penalty)]
+
+
+def get_objective(name: str) -> type[Objective]:
+    """Return the objective of that name. Raises RequestError if there is none."""
+    return _OBJECTIVES.get(name)
+
+
+@dataclass(frozen=True)
+class PenaltyRequest:
+    """The penalty that "contribution:0.5" asks for: its name and its strength."""
+
+    name: str
+    strength: float
+
+    @classmethod
+    def parse(cls, text: str) -> PenaltyRequest:
+        """Read NAME:STRENGTH. Raises RequestError."""
+        name, _, number = text.partition(":")
+        try:
+            strength = float(number)
+        except ValueError:
+            strength = -1.0
+        if name not in penalty_names() or not 0 < strength < float("inf"):
+            raise RequestError(
+                f"regularize is {text!r}; give a penalty and its strength, as contribution:1; "
+                f"penalties are {', '.join(penalty_names())}, strengths over 0"
+            )
+        return cls(name, strength)
+
+    def create(self, images: Iterable[Batch]) -> Objective:
+        """Create the penalty; `images` are calibration images."""
+        return get_objective(self.name)(self.strength, Resources(images))

@@ -1,0 +1,157 @@
+"""Reconstruction: layers that lose inputs are solved by least squares, so that they compute what they computed before.
+
+The covariances of what layers read do not depend on the plan: they are measured once, in one pass over the images, and
+serve every layer under every plan. All layers are solved on the inputs of the original model. Solving them one after
+the other, on the inputs that the slimmed model gives them, takes a pass for each layer and gains little
+(benchmarks/reconstruction.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import torch
+from torch import nn
+
+from yolo_prune.host.blocks import conv_blocks
+from yolo_prune.host.images import Batch
+from yolo_prune.recovery.least_squares import SMALL, solve
+from yolo_prune.statistics import Collected, Layer, Wanted, collect, layers
+from yolo_prune.statistics.moments import InputMoments
+from yolo_prune.structure import ChannelGroup, PruningPlan
+from yolo_prune.structure.layers import Weighted, is_plain, weight_layers, write_reading_weight
+
+MEMORY = 2**31  # bytes of covariances that are held at once, unless a single layer needs more
+
+
+class Reconstruction:
+    """One model and the covariances of what its layers read. It slims the model by any plan and solves the layers.
+
+    All covariances are held if they fit into `memory`, and then serve every plan. Otherwise as many layers at a time as
+    fit are measured, again for every plan.
+
+    Args:
+        model: an Ultralytics model; it is not changed, and must not be changed by others.
+        images: batches that may be iterated again.
+        memory: bytes of covariances.
+    """
+
+    def __init__(self, model: nn.Module, images: Iterable[Batch], memory: int = MEMORY):
+        self.model, self.images = model, images
+        self._layers = layers(model)
+        solvable = {name: layer for name, layer in self._layers.items() if _is_solvable(layer)}
+        self._parts = _parts(solvable, memory)
+        self._held: dict[str, InputMoments] | None = None
+
+    @property
+    def fits_in_memory(self) -> bool:
+        """Whether all covariances are held, so that further plans need no further pass over the images."""
+        return len(self._parts) == 1
+
+    @property
+    def wanted(self) -> Wanted:
+        """The statistics that a pass over the images can collect for it, together with others; empty: none."""
+        if self._held is not None or not self.fits_in_memory:
+            return {}
+        return {name: [InputMoments] for name in self._parts[0]}
+
+    def take(self, statistics: Collected) -> None:
+        """Take the statistics that it wanted from those that were collected."""
+        self._held = {name: statistics[name][InputMoments] for name in self._parts[0]}
+
+    def apply(self, plan: PruningPlan, groups: Sequence[ChannelGroup] | None = None) -> nn.Module:
+        """Return a copy of the model slimmed by the plan, in evaluation mode.
+
+        Layers that lose no inputs are not changed.
+
+        Args:
+            plan: for the model.
+            groups: of the model, if they are at hand.
+        """
+        slim = plan.apply(self.model, groups).eval()
+        slimmed, blocks = weight_layers(slim), conv_blocks(slim)
+        for name, moments in self._moments():
+            layer, keep = self._layers[name], plan.layers[name]
+            if len(keep.in_) == layer.reading.shape[1]:
+                continue
+            mean, covariance = moments.covariance()
+            kept = _elements(layer.reading, keep.in_)
+            weight, bias = solve(layer, mean, covariance, kept, list(keep.out))
+            if name in blocks:
+                scale = layer.scale[list(keep.out)]
+                write_with_norm(
+                    slimmed[name], blocks[name].bn, scale, (weight, bias), (mean[kept], covariance[kept][:, kept])
+                )
+            else:
+                with torch.no_grad():
+                    write_reading_weight(slimmed[name], weight, bias)
+        return slim
+
+    def _moments(self) -> Iterator[tuple[str, InputMoments]]:
+        if self._held is not None:
+            yield from self._held.items()
+            return
+        for part in self._parts:
+            statistics = collect(self.model, self.images, {name: [InputMoments] for name in part})
+            moments = {name: kinds[InputMoments] for name, kinds in statistics.items()}
+            if self.fits_in_memory:
+                self._held = moments
+            yield from moments.items()
+
+
+def write_with_norm(
+    conv: Weighted,
+    bn: nn.BatchNorm2d,
+    scale: torch.Tensor,
+    solution: tuple[torch.Tensor, torch.Tensor],
+    inputs: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    """Write a solution into a convolution and the batch norm after it.
+
+    The batch norm gets the statistics of what it will see, so that training, which normalises by the batch, starts from
+    the same function as evaluation.
+
+    Args:
+        conv: to be written.
+        bn: to be written.
+        scale: (out), by which the batch norm scaled in the original model.
+        solution: weights (out, in * kernel) and bias (out) of both together.
+        inputs: mean (in * kernel) and covariance of what the convolution reads.
+    """
+    (weight, bias), (mean, covariance) = solution, inputs
+    with torch.no_grad():
+        scale = scale.double().cpu()
+        scale = torch.where(scale.abs() > SMALL, scale, torch.ones_like(scale))
+        weight = weight / scale.unsqueeze(1)
+        conv.weight.copy_(weight.view_as(conv.weight))
+        variance = ((weight @ covariance) * weight).sum(1).clamp_min(0)
+        bn.running_mean.copy_(weight @ mean)
+        bn.running_var.copy_(variance)
+        bn.weight.copy_(scale * (variance + bn.eps).sqrt())
+        bn.bias.copy_(bias + scale * (weight @ mean))
+
+
+def _is_solvable(layer: Layer) -> bool:
+    """Whether lost inputs can be made up for: not where each output reads one input."""
+    return layer.geometry.groups == 1 and is_plain(layer.conv)
+
+
+def _parts(solvable: Mapping[str, Layer], memory: int) -> list[list[str]]:
+    """Return the layers in network order, divided where their covariances would exceed the memory."""
+    parts: list[list[str]] = [[]]
+    size = 0
+    for name, layer in solvable.items():
+        needed = 4 * layer.reading[0].numel() ** 2
+        if parts[-1] and size + needed > memory:
+            parts.append([])
+            size = 0
+        parts[-1].append(name)
+        size += needed
+    return parts
+
+
+def _elements(reading: torch.Tensor, channels: Iterable[int]) -> torch.Tensor:
+    """Return which of the (in * kernel) elements under the kernel belong to these channels."""
+    mask = torch.zeros(reading.shape[1], dtype=torch.bool)
+    mask[list(channels)] = True
+    return mask.repeat_interleave(reading[0, 0].numel())

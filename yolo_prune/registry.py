@@ -1,0 +1,54 @@
+"""A registry of things by name, filled by the files of a package: a new thing is one new file."""
+
+from __future__ import annotations
+
+import difflib
+import pkgutil
+from importlib import import_module
+from typing import Generic, TypeVar
+
+from yolo_prune.errors import RequestError
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Things by name. All modules of the package are imported before the first look-up, so that they register theirs.
+
+    Args:
+        noun: what the things are called in messages, e.g. "criterion".
+        package: whose modules register things, e.g. "yolo_prune.criteria".
+    """
+
+    def __init__(self, noun: str, package: str):
+        self._noun, self._package = noun, package
+        self._things: dict[str, T] = {}
+        self._complete = False
+
+    def add(self, name: str, thing: T) -> None:
+        """Register a thing; one of the same name is replaced."""
+        self._things[name] = thing
+
+    def names(self) -> list[str]:
+        """Return all names in alphabetical order."""
+        self._import_all()
+        return sorted(self._things)
+
+    def __contains__(self, name: str) -> bool:
+        self._import_all()
+        return name in self._things
+
+    def get(self, name: str) -> T:
+        """Return the thing of that name. Raises RequestError if there is none."""
+        if name not in self:
+            close = difflib.get_close_matches(name, self._things, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            names = ", ".join(self.names())
+            raise RequestError(f"{self._noun} {name!r} does not exist; {hint}there are: {names}")
+        return self._things[name]
+
+    def _import_all(self) -> None:
+        if not self._complete:
+            self._complete = True
+            for module in pkgutil.iter_modules(import_module(self._package).__path__):
+                import_module(f"{self._package}.{module.name}")

@@ -1,0 +1,57 @@
+"""Checks of option values. Each takes a value and returns what would be right, or None. Imports no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+Check = Callable[[Any], str | None]
+
+
+def at_least(least: int) -> Check:
+    """Check for a whole number of at least `least`."""
+
+    def check(value: Any) -> str | None:
+        return None if type(value) is int and value >= least else f"it must be a whole number of at least {least}"
+
+    return check
+
+
+def one_of(*choices: str) -> Check:
+    """Check for one of some words."""
+
+    def check(value: Any) -> str | None:
+        return None if value in choices else f"choose one of {', '.join(choices)}"
+
+    return check
+
+
+def directory_or(choices: Sequence[str]) -> Check:
+    """Check for one of some words, or a directory that exists."""
+
+    def check(value: Any) -> str | None:
+        valid = value in choices or Path(value).is_dir()
+        return None if valid else f"choose one of {', '.join(choices)}, or a folder of images"
+
+    return check
+
+
+def fraction(value: Any) -> str | None:
+    """Check for a number between 0 and 1."""
+    return None if _is_number(value) and 0 < value < 1 else "it must lie between 0 and 1"
+
+
+def small_number(value: Any) -> str | None:
+    """Check for a difference of mAP."""
+    return None if _is_number(value) and 0 <= value < 1 else "it is a difference of mAP, as 0.02"
+
+
+def non_negative(value: Any) -> str | None:
+    """Check for a finite number of 0 or more."""
+    return None if _is_number(value) and 0 <= value < math.inf else "it must be 0 or more"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,22 @@
+"""What a checkpoint records of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from yolo_prune.host.history import history, is_slimmed
+from yolo_prune.structure.layers import weight_layers
+
+
+def describe(model: nn.Module) -> dict[str, Any]:
+    """Return the model as it is, and the records of how it was slimmed, with their plans."""
+    return {
+        "task": getattr(model, "task", None),
+        "classes": len(model.names),
+        "params": sum(parameter.numel() for parameter in model.parameters()),
+        "slimmed": is_slimmed(model),
+        "widths": {name: layer.weight.shape[:2] for name, layer in weight_layers(model).items()},
+        "history": history(model),
+    }

@@ -1,0 +1,90 @@
+"""The journal of a run: what was asked for, on disk, so that a run that was stopped can go on; and its lock.
+
+How far a run has come is in summary.json, which is written after every step, and in the directories of its rounds.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from yolo_prune.errors import RequestError
+from yolo_prune.files import atomic, read_json, write_json
+from yolo_prune.host.model import YOLO
+from yolo_prune.run.options import CALIBRATIONS, Options
+
+FILE = "run.json"
+RETIRED = {"search": None, "normalize": None, "group_reduction": "mean"}  # options of version 0.1, and their defaults
+
+
+class Journal:
+    """A run's directory. No other process uses it while it is entered.
+
+    Attributes:
+        directory: of the run.
+        model: what to open as the base.
+        options: of the run.
+    """
+
+    def __init__(self, directory: Path, model: str, options: Options):
+        self.directory, self.model, self.options = directory, model, options
+        self._lock = FileLock(directory / "run.lock")
+
+    @classmethod
+    def start(cls, directory: Path, yolo: YOLO, options: Options) -> Journal:
+        """Begin a run in a directory. A model that no file holds is saved, in half precision as all checkpoints."""
+        model = _absolute(str(yolo.model_name)) if yolo.is_untrained else yolo.checkpoint
+        if model is None:
+            (directory / "weights").mkdir()
+            model = str(directory / "weights" / "base.pt")
+            with atomic(Path(model)) as temporary:
+                yolo.save(temporary)
+        record = options.to_dict()
+        record |= {name: _absolute(record[name]) for name in ("data", "calibration")}
+        write_json(directory / FILE, {"model": model, "options": record})
+        return cls(directory, model, Options(**record))
+
+    @classmethod
+    def reopen(cls, directory: Path) -> Journal:
+        """Open the journal of a run that was stopped. Raises RequestError if there is none."""
+        try:
+            record = read_json(directory / FILE)
+            model, options = record["model"], _without_retired(record["options"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, RequestError):
+                raise
+            raise RequestError(f"resume {directory}: there is no run of yolo-prune in it ({FILE})") from None
+        return cls(directory, model, Options(**{**options, "out": str(directory)}))
+
+    def __enter__(self) -> Journal:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise RequestError(f"{self.directory}: another yolo-prune is at work in it") from None
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._lock.release()
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+
+
+def _without_retired(record: dict[str, Any]) -> dict[str, Any]:
+    """Leave out options that this version no longer has. Raises RequestError where one was not at its default."""
+    names = {entry.name for entry in fields(Options)}
+    for name, value in record.items():
+        if name not in names and RETIRED.get(name, value) != value:
+            raise RequestError(
+                f"{FILE} has {name} {value!r}, which this version does not offer; finish the run with the version that "
+                "began it"
+            )
+    return {name: value for name, value in record.items() if name in names}
+
+
+def _absolute(name: str | None) -> str | None:
+    """Return the absolute path of a file or folder that exists, so that a run can go on from elsewhere."""
+    is_path = name and name not in CALIBRATIONS and os.path.exists(name)
+    return os.path.abspath(name) if is_path else name

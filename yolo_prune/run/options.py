@@ -1,0 +1,327 @@
+"""Every option of a run, declared once: name, type, default, check, help and group. Imports no torch.
+
+The command, the signature in Python, the checks and the table in the docs are made from this file.
+"""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from yolo_prune.errors import RequestError
+from yolo_prune.run.checks import at_least, directory_or, fraction, non_negative, one_of, small_number
+from yolo_prune.run.targets import Target
+
+IMAGES, TARGET, CHOICE, TRAINING, RESULTS = "Model and images", "Target", "Choice of channels", "Training", "Results"
+# Defaults that follow from other options or from the model.
+DEFAULT_TARGETS = {"macs": "54%"}  # the cut that the paper on expressiveness reports for YOLOv8
+DEFAULT_CRITERION = "expressiveness*taylor"  # the best of benchmarks/criteria.py
+UNLABELLED_CRITERION = "expressiveness"  # the best of those that need no labels
+STEPS = 4  # scorings in all rounds together, at least one in each; eight were no better (benchmarks/README.md)
+EPOCHS = 10
+CALIBRATIONS = ("images", "representative", "noise")
+LABELLED = ("images", "representative")
+TARGET_PREFIX = "target_"
+
+
+def option(
+    group: str, default: Any, metavar: str | None, help: str, more: str = "", check: Callable | None = None
+) -> Any:
+    """Declare an option: a field of `Options`.
+
+    Args:
+        group: under which the help shows it.
+        default: None where the default follows from other options or from the model.
+        metavar: what the help calls its value; None for a flag.
+        help: one line.
+        more: further sentences for the docs.
+        check: takes the value, returns what is wrong with it or None. It is not called with None.
+    """
+    return field(
+        default=default, metadata={"group": group, "metavar": metavar, "help": help, "more": more, "check": check}
+    )
+
+
+@dataclass(frozen=True)
+class Options:
+    """All options of a run. Raises RequestError where one is wrong."""
+
+    data: str | None = option(
+        IMAGES, None, "FILE", "Dataset yaml or folder; default: the checkpoint's.",
+        "Classification takes a folder. Without a dataset, Ultralytics' small one for the task (coco128 and its like) "
+        "serves for calibration and a look, never for training.",
+    )  # fmt: skip
+    calibration: str = option(
+        IMAGES, "images", "KIND", "images, representative, noise, or a folder.",
+        "What is measured on: random images of the training split, a representative choice of them (k-means on pooled "
+        "features), noise (needs no data), or a folder of any images. Noise and folders have no labels.",
+        directory_or(CALIBRATIONS),
+    )  # fmt: skip
+    samples: int = option(IMAGES, 256, "N", "Number of calibration images.", check=at_least(2))
+    target_macs: str | float | None = option(
+        TARGET, None, "T", f"MACs to keep, as 54% or 21.3G; default: {DEFAULT_TARGETS['macs']}.",
+        "They are counted at `imgsz`. With `--target-params` both targets are met.",
+    )  # fmt: skip
+    target_params: str | float | None = option(TARGET, None, "T", "Parameters to keep, as 45% or 12M.")
+    max_map_drop: float | None = option(
+        TARGET, None, "X", "Stop after a round that loses more mAP than X.",
+        "The mAP50-95 (or the task's metric) is measured on training images that are held out of the training. The "
+        "result is the round before.",
+        small_number,
+    )  # fmt: skip
+    max_layer_ratio: float = option(TARGET, 0.9, "R", "Remove at most this share of a layer.", check=fraction)
+    round_to: int = option(TARGET, 1, "K", "Layers keep multiples of K channels.",
+                           "Only layers that lose channels are rounded.", at_least(1))  # fmt: skip
+    protect: tuple[str, ...] = option(
+        TARGET, (), "PATTERN", "Layers that keep all channels; repeatable.",
+        "Patterns as of a shell, e.g. `model.22.*`.",
+    )  # fmt: skip
+    criterion: str | None = option(
+        CHOICE, None, "EXPR", f"Default: {DEFAULT_CRITERION}.",
+        "A criterion or an expression of several. Without labels the default is "
+        f"{UNLABELLED_CRITERION}.",
+    )  # fmt: skip
+    allocation: str = option(
+        CHOICE, "global", "HOW", "global or uniform.",
+        "Rank all channels against each other, or take the same share of every layer.", one_of("global", "uniform"),
+    )  # fmt: skip
+    steps: int | None = option(
+        CHOICE, None, "S", f"Scorings in each round; default: {STEPS} in all.",
+        "They are divided among the rounds. A model from a yaml is scored once.", at_least(1),
+    )  # fmt: skip
+    reconstruct: bool | None = option(
+        CHOICE, None, None, "Solve layers that lose inputs.",
+        "By least squares on the calibration images; the default is to do so where there are images. Without it, batch "
+        "norms are estimated again if that lowers the loss on held-out training images.",
+    )  # fmt: skip
+    cost_exponent: float | None = option(
+        CHOICE, None, "X", "Divide scores by savings ** X; default: 1.",
+        "What a channel saves is counted at the present widths. 0 ignores costs, and is the default for scores that "
+        "may be negative.",
+        non_negative,
+    )  # fmt: skip
+    rounds: int = option(
+        TRAINING, 1, "R", "Rounds, in geometric steps to the target.",
+        "Each round scores, removes, reconstructs and fine-tunes.", at_least(1),
+    )  # fmt: skip
+    epochs: int | None = option(
+        TRAINING, None, "E", f"Epochs of each round; default: {EPOCHS}; 0: none.",
+        "A model from a yaml is trained for 100 epochs. Without a dataset there is no training.", at_least(0),
+    )  # fmt: skip
+    distill: bool = option(
+        TRAINING, False, None, "Learn from the original model, too.",
+        "By Ultralytics' `distill_model`. Pass `distill_model=FILE` for another teacher.",
+    )  # fmt: skip
+    average: bool | None = option(
+        TRAINING, None, None, "Average the weights before and after.",
+        "The share that loses least on held-out training images is kept. It is the default where a trained model is "
+        "fine-tuned on 32 images or more, except for classification and with `--regularize`.",
+    )  # fmt: skip
+    regularize: str | None = option(
+        TRAINING, None, "NAME:S", "Train with a penalty first, as contribution:1.",
+        "Penalties are contribution, bn-scale and group-norm. The model is trained with the penalty for `--epochs` "
+        "before the first round, and in all rounds but the last.",
+    )  # fmt: skip
+    out: str | None = option(
+        RESULTS, None, "DIR", "New directory for the results.",
+        "It must be new or empty; default: a new one below Ultralytics' runs directory.",
+    )  # fmt: skip
+    export: tuple[str, ...] = option(
+        RESULTS, ("onnx",), "FORMAT,...", 'onnx, torchscript, or "" for none.',
+        "Each export is compared with PyTorch on real images and timed against the exported base.",
+    )  # fmt: skip
+    dry_run: bool = option(RESULTS, False, None, "Only write the plan and its cost.")
+    train_args: Mapping[str, Any] = field(default_factory=dict)
+    other_targets: Mapping[str, Any] = field(default_factory=dict)  # of kinds of cost that were registered elsewhere
+
+    def __post_init__(self) -> None:
+        for entry in table():
+            object.__setattr__(self, entry.name, entry.checked(getattr(self, entry.name)))
+        for target in (*self.asked_targets.items(),):
+            Target.parse(*target)
+        _check_combinations(self)
+
+    @classmethod
+    def sorted_from(cls, arguments: Mapping[str, Any], kinds: tuple[str, ...] = ()) -> Options:
+        """Sort arguments into options and Ultralytics train arguments, which are not checked here.
+
+        Args:
+            arguments: of `prune()`.
+            kinds: of cost; an argument "target_KIND" is a target.
+        """
+        own = {entry.name for entry in table()}
+        targets = {key.removeprefix(TARGET_PREFIX): value for key, value in arguments.items()
+                   if key not in own and key in {TARGET_PREFIX + kind for kind in kinds}}  # fmt: skip
+        others = {key: value for key, value in arguments.items()
+                  if key not in own and key.removeprefix(TARGET_PREFIX) not in targets}  # fmt: skip
+        given = {key: value for key, value in arguments.items() if key in own}
+        return cls(**given, train_args=others, other_targets=targets)
+
+    @property
+    def asked_targets(self) -> dict[str, Any]:
+        """The targets as the user wrote them, by kind of cost; 54 % of the MACs if none was given."""
+        own = {entry.name: getattr(self, entry.name) for entry in table() if entry.name.startswith(TARGET_PREFIX)}
+        asked = {name.removeprefix(TARGET_PREFIX): value for name, value in own.items()} | {**self.other_targets}
+        return {kind: value for kind, value in asked.items() if value is not None} or DEFAULT_TARGETS
+
+    @property
+    def targets(self) -> list[Target]:
+        """The targets, parsed."""
+        return [Target.parse(kind, value) for kind, value in self.asked_targets.items()]
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the calibration images have labels."""
+        return self.calibration in LABELLED
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all options as plain data, for the record."""
+        plain = (str, int, float, list, type(None))
+        train_args = {key: value if isinstance(value, plain) else str(value) for key, value in self.train_args.items()}
+        values = {**asdict(self), "protect": [*self.protect], "export": [*self.export], "train_args": train_args}
+        return {key: value for key, value in values.items() if key != "other_targets" or value}
+
+    def command(self, model: str) -> str:
+        """Return the command that asks for the same, without the directory of the results."""
+        words = ["yolo-prune", "--model", model]
+        for entry in table():
+            value = getattr(self, entry.name)
+            if value == entry.default or entry.name == "out":
+                continue
+            if entry.kind == "flag":
+                words.append(entry.flag if value else f"--no-{entry.title}")
+            elif entry.name == "protect":
+                words += [word for pattern in value for word in (entry.flag, pattern)]
+            else:
+                words += [entry.flag, ",".join(value) if isinstance(value, tuple) else str(value)]
+        return shlex.join([*words, *(f"{key}={value}" for key, value in self.train_args.items())])
+
+    def require_new_out(self) -> None:
+        """Raise RequestError if the output directory holds anything already."""
+        out = self.out and Path(self.out)
+        if out and out.exists() and (out.is_file() or any(out.iterdir())):
+            raise RequestError(f"out {self.out} exists and is not empty; give a new directory")
+
+
+def _check_combinations(options: Options) -> None:
+    """Raise RequestError where options contradict each other."""
+    train_args = options.train_args
+    devices = str(train_args.get("device") or "").split(",")
+    contradictions = {
+        "regularize needs training, and epochs is 0": options.regularize is not None and options.epochs == 0,
+        "regularize works on one device; Ultralytics trains on several in processes of its own": (
+            options.regularize is not None and len(devices) > 1
+        ),
+        "quantize comes after slimming, since quantised layers cannot be slimmed: train the result with it, "
+        'YOLO("pruned.pt").train(quantize=8, ...) of yolo_prune': bool(train_args.get("quantize")),
+        "distill needs training, and epochs is 0": options.distill and options.epochs == 0,
+        "distill takes the original model as the teacher; leave it out to give a distill_model": (
+            options.distill and bool(train_args.get("distill_model"))
+        ),
+    }
+    for message, holds in contradictions.items():
+        if holds:
+            raise RequestError(message)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of the table.
+
+    Attributes:
+        name: in Python, e.g. "round_to".
+        kind: "text", "whole number", "number", "flag", "target" or "list".
+        optional: whether None is allowed, so that the default follows from other things.
+        default, group, metavar, help, more, check: as declared.
+    """
+
+    name: str
+    kind: str
+    optional: bool
+    default: Any
+    group: str
+    metavar: str | None
+    help: str
+    more: str
+    check: Callable[[Any], str | None] | None
+
+    @property
+    def title(self) -> str:
+        """Its name in messages and in the command, e.g. "round-to"."""
+        return self.name.replace("_", "-")
+
+    @property
+    def flag(self) -> str:
+        """Its name on the command line, e.g. "--round-to"."""
+        return f"--{self.title}"
+
+    @property
+    def type(self) -> type:
+        """The type of a value on the command line."""
+        return {"whole number": int, "number": float}.get(self.kind, str)
+
+    def checked(self, value: Any) -> Any:
+        """Return the value as it is stored. Raises RequestError if it is wrong."""
+        if value is None and self.optional:
+            return None
+        problem = self._problem(value)
+        if problem is None:
+            value = self._stored(value)
+            problem = self.check(value) if self.check else None
+        if problem:
+            raise RequestError(f"{self.title} is {value!r}; {problem}")
+        return value
+
+    def _problem(self, value: Any) -> str | None:
+        """Return what is wrong with the type of a value."""
+        if self.kind == "text" and not isinstance(value, (str, PathLike)):
+            return "it must be text"
+        if self.kind == "flag" and value is not True and value is not False:
+            return "it must be True or False"
+        if self.kind == "list":
+            items = [value] if isinstance(value, str) else value or ()
+            if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) for item in items):
+                return "it must be text or a list of it"
+        return None
+
+    def _stored(self, value: Any) -> Any:
+        if self.kind == "text":
+            return str(value)  # the record holds text, also where a Path was given
+        if self.kind == "list":
+            items = value.split(",") if isinstance(value, str) else value or ()
+            return tuple(item.strip() for item in items if item.strip())
+        return value
+
+
+KINDS = {"str": "text", "int": "whole number", "float": "number", "bool": "flag", "str | float": "target",
+         "tuple[str, ...]": "list"}  # fmt: skip
+
+
+def table() -> list[Option]:
+    """Return all options in the order of their declaration."""
+    entries = []
+    for declared in fields(Options):
+        if declared.metadata:
+            annotation = declared.type.removesuffix(" | None")
+            optional = annotation != declared.type
+            entries.append(Option(declared.name, KINDS[annotation], optional, declared.default, **declared.metadata))
+    return entries
+
+
+def documented(function: Callable) -> Callable:
+    """Give a function that takes **options the signature and the documentation of all options (a decorator)."""
+    parameters = [*inspect.signature(function).parameters.values()]
+    keywords = parameters.pop()  # **options
+    own = [
+        inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, default=entry.default, annotation=entry.kind)
+        for entry in table()
+    ]
+    function.__signature__ = inspect.Signature([*parameters, *own, keywords.replace(name="train_args")])
+    lines = [f"        {entry.name}: {' '.join(filter(None, (entry.help, entry.more)))}" for entry in table()]
+    function.__doc__ = inspect.cleandoc(function.__doc__ or "").replace("{options}", "\n".join(lines).strip())
+    return function

@@ -1,0 +1,77 @@
+"""What the words of the options mean: criterion, penalty, exports. It needs no model and no data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from yolo_prune import criteria
+from yolo_prune.costs import COUNTED, kind_names
+from yolo_prune.criteria.expression import Expression, has_negative_scores
+from yolo_prune.errors import RequestError
+from yolo_prune.evaluation.runtimes import get_runtime
+from yolo_prune.host.arguments import check_arguments
+from yolo_prune.recovery.objectives import PenaltyRequest
+from yolo_prune.run.options import DEFAULT_CRITERION, UNLABELLED_CRITERION, Options, table
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """The options, parsed once.
+
+    Attributes:
+        criterion: as text, the default filled in.
+        expression: the criterion, parsed.
+        cost_exponent: with the default filled in.
+        penalty: of pruning-aware training; None: there is none.
+        kinds: of cost that are counted.
+    """
+
+    criterion: str
+    expression: Expression
+    cost_exponent: float
+    penalty: PenaltyRequest | None
+    kinds: tuple[str, ...]
+
+    @classmethod
+    def of(cls, options: Options) -> Parsed:
+        """Parse the options. Raises RequestError where a word is not understood or does not fit the others."""
+        check_arguments(options.train_args, [entry.name for entry in table()])
+        criterion = options.criterion or (DEFAULT_CRITERION if options.has_labels else UNLABELLED_CRITERION)
+        expression = criteria.parse(criterion)
+        negative = has_negative_scores(expression)
+        exponent = options.cost_exponent
+        if exponent is None:
+            exponent = 0.0 if negative else 1.0
+        if exponent and negative:
+            raise RequestError(f"cost-exponent divides scores, and a zscore is negative: {expression}")
+        for format in options.export:
+            get_runtime(format)
+        kinds = tuple(dict.fromkeys([*COUNTED, *(target.kind for target in options.targets)]))
+        penalty = None if options.regularize is None else PenaltyRequest.parse(options.regularize)
+        parsed = cls(criterion, expression, exponent, penalty, kinds)
+        if parsed.needs_labels and not options.has_labels:
+            raise RequestError(
+                f"criterion {criterion!r} uses gradients of the loss and needs labelled images; "
+                f"calibration {options.calibration!r} has no labels"
+            )
+        return parsed
+
+    @property
+    def criteria(self) -> list[criteria.Criterion]:
+        """The criteria of the expression, from left to right."""
+        return [term.criterion for term in criteria.terms(self.expression)]
+
+    @property
+    def needs_images(self) -> bool:
+        """Whether scoring uses activations, of images or of noise."""
+        return any(criterion.needs for criterion in self.criteria)
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether scoring uses gradients of the loss."""
+        return any(criterion.needs_labels for criterion in self.criteria)
+
+
+def read_options(arguments: dict) -> Options:
+    """Sort the arguments of `prune()` into options and train arguments. Raises RequestError where one is wrong."""
+    return Options.sorted_from(arguments, tuple(kind_names()))

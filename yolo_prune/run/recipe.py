@@ -1,0 +1,339 @@
+"""The recipe of a run: its steps in order, from the base to the exported and reported result.
+
+A step whose output is on disk is skipped, so that going on with a stopped run is the same code.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from yolo_prune.errors import RequestError, RunError
+from yolo_prune.evaluation.examples import example_paths, write_examples
+from yolo_prune.evaluation.export import export
+from yolo_prune.evaluation.stock import smaller_stock_model
+from yolo_prune.files import atomic, read_json
+from yolo_prune.host.blocks import stage_of
+from yolo_prune.host.console import LOGGER
+from yolo_prune.host.images import example_images
+from yolo_prune.host.model import YOLO, load
+from yolo_prune.host.settings import new_run_directory
+from yolo_prune.host.stock import is_smallest, stock_name
+from yolo_prune.host.training import finished_checkpoint
+from yolo_prune.recovery.fine_tuning import Training, fine_tune
+from yolo_prune.recovery.objectives import LABELS
+from yolo_prune.reporting.report import write_report
+from yolo_prune.run.clock import Clock
+from yolo_prune.run.journal import Journal
+from yolo_prune.run.measuring import measure_stage
+from yolo_prune.run.options import Options
+from yolo_prune.run.record import Stage, Summary
+from yolo_prune.run.request import Request
+from yolo_prune.run.round import Result, Round, open_trained, original_checkpoint, training_data
+from yolo_prune.run.slimming import slim
+from yolo_prune.structure import PruningPlan
+
+WORSE = 0.005  # of the task's metric: fine-tuning may cost so much without a note
+
+
+@dataclass(frozen=True)
+class PruneResult:
+    """The result of a run.
+
+    Attributes:
+        model: the slimmed YOLO (the base, on a dry run).
+        plan: from the base to the slimmed model.
+        summary: the content of summary.json.
+        directory: where everything was written.
+    """
+
+    model: YOLO
+    plan: PruningPlan
+    summary: dict[str, Any]
+    directory: Path
+
+
+def start(yolo: YOLO, options: Options) -> PruneResult:
+    """Slim a YOLO. Everything that can be wrong with the request is checked before anything is written.
+
+    Raises:
+        RequestError: the request is wrong.
+        RunError: a step failed; what was done before is kept, and `resume` goes on.
+    """
+    options.require_new_out()
+    request = Request.of(yolo, options)
+    directory = _new_directory(request)
+    if options.dry_run:
+        return plan_only(Run(request, directory))
+    with Journal.start(directory, yolo, options):
+        return carry_out(Run(request, directory))
+
+
+def resume(directory: Path, kind: type[YOLO] = YOLO) -> PruneResult:
+    """Go on with a run that was stopped, from its last finished step.
+
+    A round that was stopped in its training begins anew, so that the result is that of an undisturbed run.
+
+    Args:
+        directory: of the run.
+        kind: the class of the resulting YOLO.
+
+    Raises:
+        RequestError: there is no run in the directory, or it is still running.
+        RunError: a step failed.
+    """
+    with Journal.reopen(directory.absolute()) as journal:
+        directory = journal.directory
+        if (directory / "report.html").exists():  # it is written last
+            LOGGER.info(f"yolo-prune: the run in {directory} is finished")
+            summary = read_json(directory / "summary.json")
+            model, plan = kind(directory / "weights" / "pruned.pt"), PruningPlan.load(directory / "plan.json")
+            return PruneResult(model, plan, summary, directory)
+        return carry_out(Run(Request.of(load(journal.model, kind), journal.options), directory))
+
+
+class Run:
+    """One run in its directory.
+
+    Attributes:
+        request: what it is to do.
+        directory: of its files.
+        summary: what it has done and measured.
+        clock: takes the time of its activities.
+        checkpoint: the last good one.
+    """
+
+    def __init__(self, request: Request, directory: Path):
+        self.request, self.directory = request, directory
+        self.clock, self.checkpoint = Clock(), None
+        self.summary = _summary(request)
+
+    def save(self) -> None:
+        """Bring summary.json up to date."""
+        for name, seconds in self.clock.take().items():
+            self.summary.seconds[name] = self.summary.seconds.get(name, 0.0) + seconds
+        self.summary.write(self.directory / "summary.json")
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Run a step. An error says which step failed, which checkpoint is good, and how to go on."""
+        hint = f"go on with: yolo-prune --resume {self.directory}"
+        try:
+            yield
+        except KeyboardInterrupt:
+            LOGGER.warning(f"yolo-prune: stopped in {name}; {hint}")
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            if "out of memory" in reason.lower() or "allocate memory" in reason.lower():  # of a GPU; of the computer
+                reason += " (a new run with a smaller batch= needs less)"
+            good = f"the last good checkpoint is {self.checkpoint}; " if self.checkpoint else ""
+            raise RunError(f"{name} failed: {reason}; {good}{hint}") from error
+
+
+def plan_only(run: Run) -> PruneResult:
+    """A dry run: the plan and its cost."""
+    request, summary = run.request, run.summary
+    original = PruningPlan.full(request.base.model)
+    try:
+        slimmed = slim(request, request.base.model, original, request.goal(1.0), run.clock, request.untrained)
+    except RequestError:  # only selection finds some targets out of reach; nothing of the request remains
+        run.directory.rmdir()
+        raise
+    slimmed.plan.save(run.directory / "plan.json")
+    summary.layers = _layers(request, slimmed.plan)
+    summary.scores = [slimmed.scores]
+    summary.base, summary.final = Stage.of(request.problem.base), Stage.of(slimmed.plan.cost["final"])
+    run.save()
+    return PruneResult(request.base, slimmed.plan, summary.to_dict(), run.directory)
+
+
+def carry_out(run: Run) -> PruneResult:
+    """All steps of a run, in order."""
+    LOGGER.info(f"yolo-prune: results go to {run.directory}")
+    with run.step("the start"):
+        _take_up(run)
+    with run.step("measuring the base"):
+        _measure_base(run)
+    with run.step("pruning-aware training"):
+        yolo = _prepared_base(run)
+    plan, stage = _all_rounds(run, yolo)
+    with run.step("saving the result"):
+        checkpoint = _save_result(run, plan, stage)
+    with run.step("drawing predictions"):
+        run.summary.examples = _draw_examples(run, checkpoint)
+    for format in run.request.options.export:
+        with run.step(f"export to {format}"):
+            _export(run, checkpoint, format)
+    with run.step("the report"):
+        run.save()
+        write_report(run.directory)
+    return PruneResult(run.request.base.opened(checkpoint), plan, run.summary.to_dict(), run.directory)
+
+
+def _take_up(run: Run) -> None:
+    """Read how far the run came before it was stopped, and write the original where a training needs its file."""
+    if (run.directory / "summary.json").exists():
+        run.summary.take_up(read_json(run.directory / "summary.json"))
+    (run.directory / "weights").mkdir(exist_ok=True)
+    original = original_checkpoint(run.directory)
+    if run.request.options.distill and not original.exists():
+        with atomic(original) as temporary:
+            run.request.base.save(temporary)
+
+
+def _measure_base(run: Run) -> None:
+    if run.summary.base is None:
+        request = run.request
+        run.summary.base = measure_stage(request, request.base, request.problem.base, "base")
+        run.summary.base.checkpoint = request.source
+        run.save()
+
+
+def _prepared_base(run: Run) -> YOLO:
+    """Train the base with a penalty, where that was asked for, so that the channels it does not need become small."""
+    request, directory = run.request, run.directory / "prepared"
+    if request.parsed.penalty is None:
+        return request.base
+    if run.summary.prepared is None:
+        if not finished_checkpoint(directory, request.epochs):
+            shutil.rmtree(directory, ignore_errors=True)
+            LOGGER.info(
+                f"\nyolo-prune: pruning-aware training for {request.epochs} epochs, {request.options.regularize}; "
+                "then the rounds"
+            )
+            penalty = request.parsed.penalty.create(request.images.calibration.scoring)
+            data = training_data(request, run.directory)
+            training = Training(data, request.epochs, directory, request.train_args, objectives=(LABELS, penalty))
+            fine_tune(request.base.copied(), training)
+        checkpoint = finished_checkpoint(directory, request.epochs)
+        yolo = open_trained(request.base, checkpoint)
+        stage = measure_stage(request, yolo, request.problem.base, "prepared")
+        run.summary.prepared = replace(stage, checkpoint=str(checkpoint))
+        run.save()
+    return request.base.opened(directory / "weights" / Path(run.summary.prepared.checkpoint).name)
+
+
+def _all_rounds(run: Run, yolo: YOLO) -> tuple[PruningPlan, Stage]:
+    """Run the rounds that are not finished. Return the plan and the stage of the last one within `max_map_drop`."""
+    summary, request = run.summary, run.request
+    result = Result(yolo, PruningPlan.full(request.base.model), summary.base)
+    for number in range(1, request.options.rounds + 1):
+        previous = result
+        with run.step(f"round {number}"):
+            current = Round(request, number, run.directory, run.clock)
+            if number > len(summary.rounds):
+                result = current.run(previous.yolo, previous.plan)
+                summary.rounds.append(result.stage)
+                summary.scores.append(current.record["scores"])
+                _note_harm(run, number, result.stage)
+                run.save()
+            else:
+                result = current.reopen(summary.rounds[number - 1])
+                summary.rounds[number - 1] = result.stage
+        run.checkpoint = result.stage.checkpoint
+        if _lost_too_much(run, result.stage):
+            summary.note(_stopping_note(run, number, result.stage, previous.stage))
+            return previous.plan, previous.stage
+    return result.plan, result.stage
+
+
+def _lost_too_much(run: Run, stage: Stage) -> bool:
+    """Whether a round lost more of the metric on held-out images than `max_map_drop` allows."""
+    most = run.request.options.max_map_drop
+    return most is not None and stage.held_out_metric < run.summary.base.held_out_metric - most
+
+
+def _stopping_note(run: Run, number: int, stage: Stage, kept: Stage) -> str:
+    base = run.summary.base
+    result = "the base itself, not slimmed" if kept is base else f"that of round {number - 1}"
+    return (
+        f"stopped after round {number}: its {run.request.metric.title} of {stage.held_out_metric:.3f} on "
+        f"{len(run.request.guard_images.indices)} held-out training images is more than "
+        f"{run.request.options.max_map_drop:g} below the base's {base.held_out_metric:.3f}; the result is {result}"
+    )
+
+
+def _note_harm(run: Run, number: int, stage: Stage) -> None:
+    """Add a note where fine-tuning lowered the metric on the val split."""
+    metric = run.request.metric
+    before, after = stage.metric_before_training(metric.key), stage.metric(metric.key)
+    if run.request.epochs and before > after + WORSE:
+        run.summary.note(
+            f"round {number}: fine-tuning lowered {metric.title} from {before:.3f} to {after:.3f}; "
+            "more images, a lower lr0, or no training (--epochs 0) may keep more"
+        )
+
+
+def _save_result(run: Run, plan: PruningPlan, stage: Stage) -> Path:
+    """Write plan.json and weights/pruned.pt, and return the path of the latter."""
+    summary, request = run.summary, run.request
+    plan.save(run.directory / "plan.json")
+    checkpoint = run.directory / "weights" / "pruned.pt"
+    with atomic(checkpoint) as temporary:
+        if stage is summary.base:
+            request.base.save(temporary)
+        else:
+            shutil.copyfile(stage.checkpoint, temporary)
+    summary.final = replace(stage, checkpoint=str(checkpoint))
+    before, after = summary.base.latency_ms, stage.latency_ms
+    if after > before:
+        summary.note(
+            f"the slimmed model was measured to be slower ({after:.1f} ms) than the base ({before:.1f} ms): "
+            "other work disturbed it, or this device gains nothing"
+        )
+    summary.layers = _layers(request, plan)
+    summary.exports = []
+    return checkpoint
+
+
+def _draw_examples(run: Run, checkpoint: Path) -> list[dict[str, str]]:
+    """Draw what the base and the slimmed model predict in val images."""
+    request = run.request
+    if request.dataset is None or request.channels not in (1, 3):  # people could not look at the images
+        return []
+    models = {"base": request.base.copied(), "final": request.base.opened(checkpoint)}
+    images = example_paths(request.dataset.images("val"))
+    return write_examples(models, images, run.directory, request.imgsz, request.options.train_args.get("device"))
+
+
+def _export(run: Run, checkpoint: Path, format: str) -> None:
+    request = run.request
+    images = example_images(request.dataset, request.imgsz, request.channels)
+    LOGGER.info(f"yolo-prune: exporting to {format} and comparing with PyTorch on {len(images)} images")
+    run.summary.exports.append(export(checkpoint, format, request.imgsz, images, request.base))
+
+
+def _layers(request: Request, plan: PruningPlan) -> list[dict[str, Any]]:
+    """Return the output channels of every layer, before and after."""
+    before = request.problem.costs.full_widths
+    return [
+        {"name": name, "stage": stage_of(request.base.model, name), "before": before[name].out, "after": width.out}
+        for name, width in plan.widths.items()
+    ]
+
+
+def _summary(request: Request) -> Summary:
+    base, stock = request.base, stock_name(request.base.model)
+    return Summary(
+        model=request.model, task=base.task, metric=request.metric, data=request.dataset and request.dataset.yaml,
+        criterion=str(request.parsed.expression), imgsz=request.imgsz, device=str(request.device),
+        target=request.options.asked_targets, options=request.resolved_options(), seed=request.seed,
+        command=request.options.command(request.model), stock=stock, smallest=stock is not None and is_smallest(stock),
+        reference=smaller_stock_model(base.model, request.imgsz), notes=request.notes(),
+    )  # fmt: skip
+
+
+def _new_directory(request: Request) -> Path:
+    """Create the directory of a run. Raises RequestError if that fails."""
+    out = request.options.out
+    directory = Path(out).absolute() if out else new_run_directory(Path(str(request.base.model_name)).stem)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"out {directory} cannot be made: {error.strerror}") from None
+    return directory

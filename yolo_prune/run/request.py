@@ -1,0 +1,282 @@
+"""Request: what a run is to do. Everything is resolved and checked once, before anything is written."""
+
+from __future__ import annotations
+
+import copy
+import fnmatch
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from yolo_prune.costs import CostModel
+from yolo_prune.errors import RequestError
+from yolo_prune.evaluation.ground_truth import GroundTruth
+from yolo_prune.host.arguments import batch_size, default, image_size, open_device
+from yolo_prune.host.blocks import input_channels, largest_stride, require_supported
+from yolo_prune.host.datasets import Dataset
+from yolo_prune.host.images import LabelledImages
+from yolo_prune.host.metrics import METRICS, Metric
+from yolo_prune.host.model import YOLO
+from yolo_prune.host.training import initialised, is_finite
+from yolo_prune.run.images import Images, resolve_dataset
+from yolo_prune.run.options import EPOCHS, STEPS, Options
+from yolo_prune.run.parsed import Parsed
+from yolo_prune.selection import Limits, Problem, require_reachable
+from yolo_prune.statistics.calibration import LEAST_HELD_OUT
+from yolo_prune.structure import Network
+from yolo_prune.structure.layers import share_of_zeros
+
+MANY_ZEROS = 0.1  # of all weights; no model has so many by chance
+
+
+@dataclass(frozen=True)
+class Request:
+    """One run: options, model and data, resolved and checked against each other.
+
+    Attributes:
+        options: as they were given.
+        parsed: what their words mean.
+        base: the model to slim; the caller's model is not changed.
+        model: what the base is named by: its checkpoint, or its yaml.
+        source: path of the base's checkpoint, if there is one.
+        untrained: whether the base was never trained.
+        device: that it runs on.
+        imgsz: pixels.
+        dataset: None where nothing needs one.
+        truth: of the val split, for pycocotools; None where it is not used.
+        problem: what selection decides on: the groups, costs and limits of the original, and the target.
+        images: that it calibrates on.
+        reconstructs: whether layers that lose inputs are solved.
+        epochs: of each round.
+        steps: scorings of each round.
+        held_out: training images that training leaves out, to decide on; None: training uses all images.
+        averages: whether the weights before and after a fine-tuning are averaged.
+    """
+
+    options: Options
+    parsed: Parsed
+    base: YOLO
+    model: str
+    source: str | None
+    untrained: bool
+    device: torch.device
+    imgsz: int
+    dataset: Dataset | None
+    truth: GroundTruth | None
+    problem: Problem
+    images: Images
+    reconstructs: bool
+    epochs: int
+    steps: int
+    held_out: LabelledImages | None
+    averages: bool
+
+    @classmethod
+    def of(cls, yolo: YOLO, options: Options, needs_dataset: bool = False) -> Request:
+        """Resolve a request. Nothing is written.
+
+        Args:
+            yolo: to be slimmed; it is not changed.
+            options: of the run.
+            needs_dataset: whether a dataset is needed even if no option asks for one.
+
+        Raises:
+            RequestError: something is wrong or does not fit.
+        """
+        parsed = Parsed.of(options)
+        _require_usable(yolo)
+        device = open_device(options.train_args.get("device"))
+        dataset = resolve_dataset(yolo, options, parsed, needs_dataset)
+        seed = _seed(options)
+        base = yolo.around(_module(yolo, dataset, seed))
+        asked_size = options.train_args.get("imgsz") or yolo.overrides.get("imgsz")
+        imgsz = image_size(asked_size, yolo.task, largest_stride(base.model))
+        problem = _problem(base, options, parsed, imgsz)
+        judged_by_boxes = dataset and yolo.task == "detect" and not options.dry_run
+        truth = GroundTruth.of(dataset) if judged_by_boxes else None
+        images = Images.draw(options, dataset, imgsz, input_channels(base.model), seed)
+        _require_enough(images, options, parsed, dataset)
+        untrained = yolo.is_untrained
+        reconstructs = _reconstructs(options, untrained, images)
+        _require_trained(options, untrained)
+        epochs = _epochs(options, untrained, dataset)
+        averages = _averages(options, untrained, yolo.task, images, epochs)
+        return cls(
+            options, parsed, base, yolo.checkpoint or str(yolo.model_name), yolo.checkpoint, untrained, device, imgsz,
+            dataset, truth, problem, images, reconstructs, epochs,
+            steps=options.steps or (1 if untrained else math.ceil(STEPS / options.rounds)),
+            held_out=_held_out(options, images, epochs, averages),
+            averages=averages,
+        )  # fmt: skip
+
+    @property
+    def metric(self) -> Metric:
+        """The metric that the task is judged by."""
+        return METRICS[self.base.task]
+
+    @property
+    def channels(self) -> int:
+        """The channels of the images that the model reads."""
+        return input_channels(self.base.model)
+
+    @property
+    def seed(self) -> int:
+        """The seed of all random draws."""
+        return _seed(self.options)
+
+    @property
+    def batch(self) -> int:
+        """Images in a batch."""
+        return batch_size(self.options.train_args)
+
+    @property
+    def train_args(self) -> dict[str, Any]:
+        """Ultralytics' arguments for every training of the run."""
+        return {"imgsz": self.imgsz, **self.options.train_args}
+
+    @property
+    def training_data(self) -> str:
+        """What Ultralytics is given as the dataset, without leaving out any images."""
+        return self.dataset.yaml
+
+    @property
+    def guard_images(self) -> LabelledImages | None:
+        """The held-out images that `max_map_drop` is judged on; None where it is not set."""
+        if self.options.max_map_drop is None:
+            return None
+        return self.held_out or self.images.calibration.judging
+
+    def goal(self, progress: float) -> dict[str, float]:
+        """Return the costs to reach after a share of the way to the target: geometric steps from the original."""
+        base = self.problem.base
+        return {kind: (goal / base[kind]) ** progress * base[kind] for kind, goal in self.problem.target.items()}
+
+    def resolved_options(self) -> dict[str, Any]:
+        """Return all options as plain data, with what those that were open were resolved to."""
+        return self.options.to_dict() | {
+            "criterion": self.parsed.criterion, "cost_exponent": self.parsed.cost_exponent, "epochs": self.epochs,
+            "steps": self.steps, "reconstruct": self.reconstructs, "average": self.averages,
+        }  # fmt: skip
+
+    def notes(self) -> list[str]:
+        """Return what the user should know before the run."""
+        notes = [
+            f"the channels of {path} ({kind}) cannot be traced: what it reads and produces keeps all channels"
+            for path, kind in self.problem.costs.network.untraced.items()
+        ]
+        zeros = share_of_zeros(self.base.model)
+        if zeros > MANY_ZEROS:
+            notes.append(
+                f"{zeros:.0%} of the model's weights are zeros, which cost as much as others; only channels whose "
+                "weights are all zero can be removed without loss"
+            )
+        if self.dataset and not self.dataset.evidence:
+            reason = "it is a small set for a look only" if self.dataset.fallback else "it trains on its val images"
+            notes.append(f"the {self.metric.title} on {self.dataset.yaml} is no evidence: {reason}")
+        return notes
+
+
+def _seed(options: Options) -> int:
+    return int(options.train_args.get("seed", default("seed")))
+
+
+def _require_usable(yolo: YOLO) -> None:
+    require_supported(yolo.model, f"model {yolo.model_name}")
+    if not is_finite(yolo.model):
+        raise RequestError(
+            f"model {yolo.model_name}: its weights are not all finite numbers: training diverged, or the file is bad"
+        )
+
+
+def _module(yolo: YOLO, dataset: Dataset | None, seed: int) -> torch.nn.Module:
+    module = copy.deepcopy(yolo.model)
+    return initialised(module, dataset.info, seed) if yolo.is_untrained and dataset else module
+
+
+def _problem(base: YOLO, options: Options, parsed: Parsed, imgsz: int) -> Problem:
+    """Return the problem of the original model. Raises RequestError if the target is out of reach."""
+    costs = CostModel(Network.of(base.model, imgsz), parsed.kinds)
+    groups = costs.network.groups
+    protected = _protected(options.protect, [m.layer for group in groups for m in group.producers])
+    problem = Problem(
+        groups, costs, {target.kind: target.of(costs.full) for target in options.targets},
+        limits=Limits(options.round_to, options.max_layer_ratio, protected),
+        allocation=options.allocation, cost_exponent=parsed.cost_exponent,
+    )  # fmt: skip
+    require_reachable(problem)
+    return problem
+
+
+def _protected(patterns: Iterable[str], layers: list[str]) -> frozenset[str]:
+    """Return the layers that the patterns name. Raises RequestError for a pattern that names none."""
+    protected: set[str] = set()
+    for pattern in patterns:
+        matches = {layer for layer in layers if fnmatch.fnmatchcase(layer, pattern) or layer.startswith(f"{pattern}.")}
+        if not matches:
+            raise RequestError(f"protect {pattern!r} names no layer that can be pruned; they look like {layers[0]!r}")
+        protected |= matches
+    return frozenset(protected)
+
+
+def _require_enough(images: Images, options: Options, parsed: Parsed, dataset: Dataset | None) -> None:
+    """Raise RequestError if there are fewer than two training images to compare."""
+    compares = images.calibration and parsed.needs_images and options.has_labels
+    if compares and len(images.calibration.scoring.indices) < 2:
+        raise RequestError(f"data {dataset.yaml}: there are too few training images to compare any: give 3 or more")
+
+
+def _reconstructs(options: Options, untrained: bool, images: Images) -> bool:
+    """Whether layers are reconstructed: where there are real images to do it on, unless the user decides."""
+    possible = not untrained and images.for_reconstruction is not None
+    if options.reconstruct and not possible:
+        raise RequestError(
+            "reconstruct needs a trained model and images: give a dataset's yaml with --data, or a folder of images "
+            "with --calibration"
+        )
+    return possible if options.reconstruct is None else options.reconstruct
+
+
+def _require_trained(options: Options, untrained: bool) -> None:
+    """Raise RequestError where something was asked for that only a trained model can give."""
+    if untrained and options.regularize:
+        raise RequestError("regularize trains before the first slimming; a model from a yaml is slimmed untrained")
+    if untrained and options.distill:
+        raise RequestError("distill needs a trained model to learn from; a model from a yaml is not trained")
+
+
+def _epochs(options: Options, untrained: bool, dataset: Dataset | None) -> int:
+    epochs = options.epochs
+    if epochs is None:
+        usual = default("epochs") if untrained else EPOCHS
+        epochs = usual if dataset and not dataset.fallback else 0
+    for name in ("distill", "regularize"):
+        if getattr(options, name) and not epochs:
+            raise RequestError(f"{name} needs a dataset to train on; give its yaml with --data")
+    return epochs
+
+
+def _averages(options: Options, untrained: bool, task: str, images: Images, epochs: int) -> bool:
+    possible = bool(images.calibration and epochs and not untrained and task != "classify" and not options.regularize)
+    possible = possible and images.calibration.held_out() is not None
+    if options.average and not possible:
+        raise RequestError(
+            f"average needs epochs of a trained model on {4 * LEAST_HELD_OUT} images or more, and works neither for "
+            "classification nor with regularize"
+        )
+    return possible and options.average is not False
+
+
+def _held_out(options: Options, images: Images, epochs: int, averages: bool) -> LabelledImages | None:
+    """Return the images that training leaves out, where something is decided on them."""
+    if not epochs or not (averages or options.max_map_drop is not None):
+        return None
+    held_out = images.calibration.held_out()
+    if held_out is None:
+        raise RequestError(
+            f"max-map-drop is judged on training images that are held out, and needs {4 * LEAST_HELD_OUT} training "
+            "images or more"
+        )
+    return held_out

@@ -1,0 +1,196 @@
+"""One round: a model is slimmed, fine-tuned, averaged with the model before training, and measured."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from yolo_prune.costs import get_kind
+from yolo_prune.errors import RunError
+from yolo_prune.evaluation.accuracy import Accuracy
+from yolo_prune.files import atomic, read_json, write_json
+from yolo_prune.host.console import LOGGER
+from yolo_prune.host.history import history, record
+from yolo_prune.host.model import YOLO
+from yolo_prune.host.training import finished_checkpoint, is_finite
+from yolo_prune.recovery.averaging import best_share, between
+from yolo_prune.recovery.batch_norms import with_better_batch_norms
+from yolo_prune.recovery.fine_tuning import Training, fine_tune
+from yolo_prune.recovery.objectives import LABELS, Objective, Resources, get_objective
+from yolo_prune.run.clock import Clock
+from yolo_prune.run.measuring import measure_accuracy, measure_stage
+from yolo_prune.run.record import Stage, versions
+from yolo_prune.run.request import Request
+from yolo_prune.run.slimming import slim
+from yolo_prune.structure import PruningPlan
+
+
+class Result(NamedTuple):
+    """What a round hands to the next one."""
+
+    yolo: YOLO
+    plan: PruningPlan
+    stage: Stage
+
+
+class Round:
+    """One round of a run, and its files.
+
+    The record of the slimming lies beside the directory of the training, because Ultralytics empties that directory at
+    the start where it trains on several GPUs.
+
+    Args:
+        request: of the run.
+        number: of the round, from 1.
+        directory: of the run.
+        clock: of the run.
+    """
+
+    def __init__(self, request: Request, number: int, directory: Path, clock: Clock):
+        self.request, self.number, self.run_directory, self.clock = request, number, directory, clock
+        self.title = f"round {number}/{request.options.rounds}"
+        self.untrained = request.untrained and number == 1  # the model that it starts from
+        self.goal = request.goal(number / request.options.rounds)
+        self.directory = directory / f"round{number}"
+        self._plan = self.directory / "plan.json"
+        self._record = directory / f"round{number}.json"
+        self._before_training = directory / "weights" / f"round{number}-untrained.pt"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The record of the slimming: "plan", "before", "scores", "batch_norms_reestimated", "training_kept"."""
+        return read_json(self._record)
+
+    def run(self, yolo: YOLO, plan: PruningPlan) -> Result:
+        """Run what is not finished of the round, from a YOLO and the plan that led to it."""
+        request, epochs = self.request, self.request.epochs
+        base = request.problem.base
+        goals = [f"{goal / base[kind]:.1%} of the {get_kind(kind).noun}" for kind, goal in self.goal.items()]
+        LOGGER.info(f"\nyolo-prune: {self.title}: to {' and '.join(goals)}")
+        if not (self._record.exists() and finished_checkpoint(self.directory, epochs)):
+            shutil.rmtree(self.directory, ignore_errors=True)
+            self._record.unlink(missing_ok=True)
+            self._slim_and_train(yolo, plan)
+        checkpoint, plan = finished_checkpoint(self.directory, epochs), PruningPlan.from_dict(self.record["plan"])
+        plan.save(self._plan)
+        if request.averages:
+            checkpoint = self._averaged(checkpoint)
+        yolo = open_trained(request.base, checkpoint)  # what is measured is what the file holds, in half precision
+        after = measure_stage(request, yolo, plan.cost["final"], self.title)
+        record = self.record
+        before = Accuracy(**record["before"]) if record["before"] else after
+        stage = replace(
+            after,
+            metrics_before_training=before.metrics,
+            map50_95_before_training=before.map50_95,
+            checkpoint=str(checkpoint),
+            batch_norms_reestimated=record["batch_norms_reestimated"],
+            training_kept=record["training_kept"],
+        )
+        return Result(yolo, plan, stage)
+
+    def reopen(self, stage: Stage) -> Result:
+        """Return the result of a round that was finished before, also if its directory has been moved since."""
+        checkpoint = self.directory / "weights" / Path(stage.checkpoint).name
+        yolo = self.request.base.opened(checkpoint)
+        return Result(yolo, PruningPlan.load(self._plan), replace(stage, checkpoint=str(checkpoint)))
+
+    def _slim_and_train(self, yolo: YOLO, plan: PruningPlan) -> None:
+        request = self.request
+        slimmed = slim(request, yolo.model, plan, self.goal, self.clock, self.untrained)
+        model, changed = slimmed.model, False
+        record(model, [*history(request.base.model), self._step(slimmed.plan)])
+        if request.images.calibration is not None and not self.untrained and not request.reconstructs:
+            model, changed = with_better_batch_norms(model.to(request.device), request.images.calibration)
+        yolo = yolo.around(model)
+        before = measure_accuracy(request, yolo, f"{self.title}, before training") if request.epochs else None
+        if request.averages or not request.epochs:
+            path = self._before_training if request.epochs else self.directory / "weights" / "last.pt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic(path) as temporary:
+                yolo.save(temporary)
+        write_json(self._record, {
+            "plan": slimmed.plan.to_dict(), "before": before and asdict(before), "scores": slimmed.scores,
+            "batch_norms_reestimated": changed, "training_kept": None,
+        })  # fmt: skip
+        if request.epochs:
+            LOGGER.info(f"yolo-prune: {self.title}: fine-tuning for {request.epochs} epochs")
+            fine_tune(yolo, self._training(slimmed.plan, before))
+
+    def _training(self, plan: PruningPlan, before: Accuracy | None) -> Training:
+        request, cost = self.request, plan.cost["final"]
+        log = {"round": self.number, "macs": cost["macs"], "params": cost["params"]}
+        if before:
+            log[f"untrained_{request.metric.title}"] = before.metrics[request.metric.key]
+        return Training(
+            data=training_data(request, self.run_directory),
+            epochs=request.epochs,
+            directory=self.directory,
+            arguments=request.train_args,
+            from_scratch=self.untrained,
+            objectives=self._objectives(),
+            original=request.base.model,
+            log=log,
+        )
+
+    def _objectives(self) -> list[Objective]:
+        request, objectives = self.request, [LABELS]
+        if request.options.distill:
+            resources = Resources(original_checkpoint=original_checkpoint(self.run_directory))
+            objectives.append(get_objective("distill")(resources=resources))
+        if request.parsed.penalty and self.number < request.options.rounds:  # nothing is removed after the last round
+            objectives.append(request.parsed.penalty.create(request.images.calibration.scoring))
+        return objectives
+
+    def _averaged(self, trained: Path | None) -> Path:
+        """Return the checkpoint between before and after the training that loses least on the held-out images."""
+        path, held_out = self.directory / "weights" / "averaged.pt", self.request.held_out
+        if path.exists():
+            return path
+        start, end = self.request.base.opened(self._before_training), open_trained(self.request.base, trained)
+        models = [yolo.model.to(self.request.device).float() for yolo in (start, end)]
+        share = best_share(*models, held_out)
+        LOGGER.info(
+            f"yolo-prune: {self.title}: {share:.0%} of what the training changed is kept, which loses least on "
+            f"{len(held_out.indices)} held-out training images"
+        )
+        write_json(self._record, self.record | {"training_kept": share})
+        averaged = end.around(between(*models, share))
+        averaged.ckpt["train_args"]["data"] = self.request.training_data  # the dataset with the held-out images
+        with atomic(path) as temporary:
+            averaged.save(temporary)
+        return path
+
+    def _step(self, plan: PruningPlan) -> dict[str, Any]:
+        """Return what a slimmed checkpoint records of how it was slimmed."""
+        return {
+            "model": str(self.request.base.model_name),
+            "criterion": str(self.request.parsed.expression),
+            "imgsz": self.request.imgsz,
+            "versions": versions(),
+            "plan": plan.to_dict(),
+        }
+
+
+def original_checkpoint(directory: Path) -> Path:
+    """Return the path of the original's checkpoint in a run's directory, for distillation."""
+    return directory / "weights" / "base.pt"
+
+
+def training_data(request: Request, directory: Path) -> str:
+    """Return the dataset without the held-out images, as Ultralytics is given it; its list lies in the directory."""
+    if request.held_out is None:
+        return request.training_data
+    return request.dataset.restricted(request.held_out.other_paths, directory)
+
+
+def open_trained(base: YOLO, checkpoint: Path | None) -> YOLO:
+    """Open the checkpoint of a training. Raises RunError if training left none, or weights that are not finite."""
+    if checkpoint is None:
+        raise RunError("training left no checkpoint of its last epoch")
+    yolo = base.opened(checkpoint)
+    if not is_finite(yolo.model):
+        raise RunError("training ended with weights that are not finite numbers; a lower lr0 may help")
+    return yolo

@@ -1,0 +1,134 @@
+"""Slimming: from a model to a plan that meets a goal, and to the slimmed model, in steps that each score anew.
+
+Scores say what a channel is worth while all others are present. So a far goal is approached in steps: score, select,
+remove, and score the slimmed model. The slimmed model of every step is made from the weights of the model that the
+round started from, with its layers reconstructed against that model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from yolo_prune.criteria import evaluate, needed_statistics, scores_from
+from yolo_prune.host.images import images_of
+from yolo_prune.recovery.batch_norms import reestimate_batch_norms
+from yolo_prune.recovery.reconstruction import Reconstruction
+from yolo_prune.run.clock import Clock
+from yolo_prune.run.images import WithProgress
+from yolo_prune.run.request import Request
+from yolo_prune.selection import Problem, score_histogram, select
+from yolo_prune.statistics import collect, merged
+from yolo_prune.structure import ChannelGroup, PruningPlan
+
+
+@dataclass(frozen=True)
+class Slimmed:
+    """A slimmed model.
+
+    Attributes:
+        plan: from the original to it.
+        model: the slimmed model.
+        scores: how the scores of the last step were distributed, see `score_histogram`.
+    """
+
+    plan: PruningPlan
+    model: nn.Module
+    scores: dict[str, Any] | None
+
+
+def slim(
+    request: Request,
+    model: nn.Module,
+    plan: PruningPlan,
+    goal: Mapping[str, float],
+    clock: Clock,
+    untrained: bool = False,
+) -> Slimmed:
+    """Slim a model.
+
+    Args:
+        request: says by what it is scored, what must stay, and whether it is reconstructed.
+        model: the original, or a descendant of it.
+        plan: from the original to the model.
+        goal: what the slimmed model may cost, absolute, by kind of cost.
+        clock: takes the time of scoring, selection and slimming.
+        untrained: whether the model was never trained.
+    """
+    start = request.problem.without(plan.removed(request.problem.groups))
+    model.to(request.device)
+    reconstruction = None
+    if request.reconstructs:
+        images = WithProgress(request.images.for_reconstruction, "measuring the inputs of layers")
+        reconstruction = Reconstruction(model, images)
+    now, slimmed, later = start, model, PruningPlan.full(model)
+    steps = request.steps * (request.options.rounds if request.options.dry_run else 1)
+    for step in range(1, steps + 1):
+        with clock.time("scoring"):
+            shared = reconstruction if step == 1 else None
+            scores = score_groups(request, slimmed, now.groups, shared, untrained)
+        with clock.time("selection"):
+            now = replace(now, scores=scores, target=_on_the_way(start.costs.full, goal, step / steps))
+            removed = select(now)
+            histogram = score_histogram(now, removed)
+        later = later.then(PruningPlan.full(slimmed).without(now.groups, removed))
+        now = now.without(removed)
+        with clock.time("slimming"):
+            source = reconstruction or _Cutting(model)
+            slimmed = source.apply(later, start.groups)
+    return Slimmed(replace(plan.then(later), **_recorded(request, now)), slimmed, histogram)
+
+
+def score_groups(
+    request: Request,
+    model: nn.Module,
+    groups: Sequence[ChannelGroup],
+    reconstruction: Reconstruction | None = None,
+    untrained: bool = False,
+) -> dict[str, torch.Tensor]:
+    """Score the groups of a model by the request's criterion.
+
+    Args:
+        request: says by what and on which images.
+        model: to be scored.
+        groups: of the model.
+        reconstruction: of the same model; the pass over the images serves it, too, where it uses the same images.
+        untrained: whether the model was never trained, so that its batch norms normalise nothing yet.
+    """
+    parsed = request.parsed
+    images = request.images.to_score(model, parsed.criterion) if parsed.needs_images else ()
+    if untrained and parsed.needs_images:
+        # Before training, activations fade from layer to layer; the first step of a training would normalise them.
+        model = reestimate_batch_norms(model, images_of(images))
+    wanted = needed_statistics(groups, parsed.criteria)
+    shares = reconstruction is not None and parsed.needs_images and request.images.one_pass_serves_both
+    for_reconstruction = reconstruction.wanted if shares else {}
+    statistics = collect(model, images, merged(wanted, for_reconstruction))
+    if for_reconstruction:
+        reconstruction.take(statistics)
+    return evaluate(parsed.expression, scores_from(model, groups, parsed.criteria, statistics, request.seed))
+
+
+@dataclass(frozen=True)
+class _Cutting:
+    """Slims a model by any plan, without reconstruction."""
+
+    model: nn.Module
+
+    def apply(self, plan: PruningPlan, groups: Sequence[ChannelGroup]) -> nn.Module:
+        return plan.apply(self.model, groups)
+
+
+def _on_the_way(start: Mapping[str, float], goal: Mapping[str, float], progress: float) -> dict[str, float]:
+    """Return the goal of a step: geometric steps from the start."""
+    return dict(goal) if progress == 1 else {k: start[k] * (goal[k] / start[k]) ** progress for k in goal}
+
+
+def _recorded(request: Request, problem: Problem) -> dict[str, Any]:
+    """Return what the plan records besides its layers."""
+    cost = {"base": dict(request.problem.base), "final": dict(problem.costs.full)}
+    return {"target": request.options.asked_targets, "cost": cost}

@@ -1,0 +1,129 @@
+"""Network: what tracing a model once shows, and what follows from it for every slimmed version of the model."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from yolo_prune.host.blocks import conv_blocks, is_stock, largest_stride, require_supported
+from yolo_prune.structure.channels import Trace
+from yolo_prune.structure.groups import ChannelGroup, Removed, build_groups, remaining_groups
+from yolo_prune.structure.layers import Width, weight_layers
+from yolo_prune.structure.tracing import trace
+
+TRACE_SIZE = 64  # pixels; in smaller images, a map with one position looks like a pooled one
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """What the cost of a layer depends on besides its width.
+
+    Attributes:
+        full: the width of the layer in the model as it stands.
+        kernel: elements of the kernel.
+        positions: height * width of the output.
+        bias: whether the layer has a bias.
+        norm: whether a batch norm follows.
+        passive: operations of the pooling and upsampling layers that read it, for each output channel.
+    """
+
+    full: Width
+    kernel: int
+    positions: int
+    bias: bool
+    norm: bool
+    passive: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """The structure of one model at one image size.
+
+    Attributes:
+        imgsz: pixels of the square image that positions are counted for.
+        groups: of removable channels, in network order.
+        shapes: of every layer with weights, by name.
+        other_params: parameters that belong to no layer with weights.
+        untraced: paths and classes of blocks of the user's own whose channels cannot be traced. What these blocks read
+            and produce keeps all its channels.
+    """
+
+    imgsz: int
+    groups: tuple[ChannelGroup, ...]
+    shapes: Mapping[str, LayerShape]
+    other_params: int
+    untraced: Mapping[str, str]
+
+    @classmethod
+    def of(cls, model: nn.Module, imgsz: int) -> Network:
+        """Trace a model for square images of `imgsz` pixels.
+
+        Raises:
+            RequestError: the model is of a kind whose channels cannot be traced.
+        """
+        require_supported(model)
+        size = max(TRACE_SIZE, 2 * largest_stride(model))
+        of_groups = of_costs = trace(model, max(size, imgsz))
+        if imgsz < size:
+            of_costs = trace(model, imgsz, training=False)
+        shapes = _shapes(model, of_costs)
+        in_layers = sum(_params(shape) for shape in shapes.values())
+        other = sum(parameter.numel() for parameter in model.parameters()) - in_layers
+        return cls(imgsz, tuple(build_groups(model, of_groups)), shapes, other, _untraced(model, of_groups))
+
+    def without(self, removed: Removed) -> Network:
+        """Return the structure of the model without some units. It equals that of tracing the slimmed model."""
+        lost: Counter[tuple[str, str]] = Counter()
+        for group in self.groups:
+            units = len(removed.get(group.name, ()))
+            for member in group.members:
+                lost[member.layer, member.side] += units * len(member.channels[0])
+        shapes = {
+            name: replace(shape, full=Width(shape.full.out - lost[name, "out"], shape.full.in_ - lost[name, "in"]))
+            for name, shape in self.shapes.items()
+        }
+        return replace(self, groups=tuple(remaining_groups(self.groups, removed)), shapes=shapes)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The number of units of every group, by name."""
+        return {group.name: group.size for group in self.groups}
+
+
+def find_groups(model: nn.Module) -> list[ChannelGroup]:
+    """Find the groups of removable channels of an Ultralytics model, in network order."""
+    return list(Network.of(model, max(TRACE_SIZE, 2 * largest_stride(model))).groups)
+
+
+def _shapes(model: nn.Module, traced: Trace) -> dict[str, LayerShape]:
+    makers = {traced.root(channel): use.layer for use in traced.uses if use.side == "out" for channel in use.ids}
+    passive: Counter[str] = Counter()
+    for ids, elements in traced.passive:
+        passive.update(dict.fromkeys({makers[traced.root(channel)] for channel in ids}, elements))
+    blocks = conv_blocks(model)
+    return {
+        name: LayerShape(
+            full=Width.of(layer),
+            kernel=math.prod(getattr(layer, "kernel_size", ())),
+            positions=traced.elements.get(name, 0),
+            bias=layer.bias is not None,
+            norm=name in blocks,
+            passive=passive[name],
+        )
+        for name, layer in weight_layers(model).items()
+    }
+
+
+def _params(shape: LayerShape) -> int:
+    """Return the parameters of a layer and its batch norm."""
+    return shape.full.out * (shape.kernel * shape.full.in_ + shape.bias + 2 * shape.norm)
+
+
+def _untraced(model: nn.Module, traced: Trace) -> dict[str, str]:
+    modules = dict(model.named_modules())
+    paths = sorted({path for path in traced.fixed.values() if path})
+    return {path: type(modules[path]).__name__ for path in paths if not is_stock(modules[path])}
