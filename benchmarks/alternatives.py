@@ -1,10 +1,13 @@
-"""What the alternatives do with a stock YOLOv8n: `python -m benchmarks.alternatives`. A minute, nothing is downloaded.
+"""What the alternatives do with a stock YOLOv8n. It takes a minute and downloads nothing.
 
-Untrained weights serve: none of it depends on them.
+    python -m benchmarks.alternatives
+
+The weights are random: no figure depends on them.
 """
 
 from __future__ import annotations
 
+import argparse
 import copy
 import os
 import tempfile
@@ -28,14 +31,20 @@ IMAGE = torch.zeros(1, 3, 64, 64)
 TRAINING = {"epochs": 1, "imgsz": 64, "batch": 4, "workers": 0, "plots": False, "verbose": False}
 
 
-def parameters(model: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    outcomes = {name: outcome() for name, outcome in CLAIMS.items()}
+    print(describe())
+    for name, outcome in outcomes.items():
+        print(f"{name}: {outcome}")
 
 
-def halved_by_torch_pruning(gradients: bool) -> str:
-    """Half of the channels of every layer but the head's, by torch-pruning, on the model as Ultralytics makes it.
+def halve_by_torch_pruning(gradients: bool) -> str:
+    """Remove half of the channels of every layer but the head's with torch-pruning, from a stock model.
 
-    Without gradients as in every checkpoint, in which Ultralytics switches them off before it saves it.
+    Args:
+        gradients: whether parameters require gradients. In a checkpoint they do not: Ultralytics switches them off
+            before it saves.
     """
     model = StockYOLO("yolov8n.yaml").model.requires_grad_(gradients)
     before = parameters(model)
@@ -45,11 +54,11 @@ def halved_by_torch_pruning(gradients: bool) -> str:
         model(IMAGE)
     except Exception as error:
         return f"fails: {type(error).__name__}: {' '.join(str(error).split())[:150]}"
-    return f"{before:,} parameters before, {parameters(model):,} after, without a word"
+    return f"{before:,} parameters before, {parameters(model):,} after, and no error or warning"
 
 
-def masks_of_torch() -> str:
-    """Half of the channels of every convolution masked by torch.nn.utils.prune."""
+def mask_by_torch() -> str:
+    """Mask half of the channels of every convolution with torch.nn.utils.prune."""
     model = StockYOLO("yolov8n.yaml").model.eval()
     before = tp.utils.count_ops_and_params(model, IMAGE)
     for module in model.modules():
@@ -60,8 +69,8 @@ def masks_of_torch() -> str:
     return f"MACs {before[0] / 1e6:.1f} M before, {after[0] / 1e6:.1f} M after; parameters {before[1]:,}, {after[1]:,}"
 
 
-def ultralytics_training_of_a_slimmed_model() -> str:
-    """What Ultralytics' train() makes of a model whose channels are gone, and what is trained here."""
+def train_a_slimmed_model() -> str:
+    """Train a slimmed model with Ultralytics' own train() and with that of yolo-prune."""
     with tempfile.TemporaryDirectory() as directory:
         data = write_scenes(Path(directory, "data"), train=4, val=2, size=64)
         yolo = YOLO("yolov8n.yaml")
@@ -69,7 +78,7 @@ def ultralytics_training_of_a_slimmed_model() -> str:
                           data=data).model  # fmt: skip
         plain = StockYOLO("yolov8n.yaml")
         plain.model, plain.ckpt = copy.deepcopy(slim.model), {"model": slim.model}
-        plain.model.yaml["scale"] = "n"  # as any other tool leaves it: here a message, which stops the training
+        plain.model.yaml["scale"] = "n"  # as other tools leave it; yolo-prune writes a message that stops the training
         plain.train(data=data, project=directory, name="plain", **TRAINING)
         before = parameters(slim.model)
         slim.train(data=data, project=directory, name="kept", **TRAINING)
@@ -79,15 +88,17 @@ def ultralytics_training_of_a_slimmed_model() -> str:
     return f"{before:,} parameters before; after plain train() {counts[0]:,}, after yolo-prune's {counts[1]:,}"
 
 
+def parameters(model: nn.Module) -> int:
+    """Return the number of parameters of a model."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
 CLAIMS: dict[str, Callable[[], str]] = {
-    "torch-pruning, stock model": partial(halved_by_torch_pruning, gradients=True),
-    "torch-pruning, gradients off as in checkpoints": partial(halved_by_torch_pruning, gradients=False),
-    "torch.nn.utils.prune, half of all channels": masks_of_torch,
-    "train() of a slimmed model": ultralytics_training_of_a_slimmed_model,
+    "torch-pruning, stock model": partial(halve_by_torch_pruning, gradients=True),
+    "torch-pruning, gradients off as in checkpoints": partial(halve_by_torch_pruning, gradients=False),
+    "torch.nn.utils.prune, half of all channels": mask_by_torch,
+    "train() of a slimmed model": train_a_slimmed_model,
 }
 
 if __name__ == "__main__":
-    found = {name: claim() for name, claim in CLAIMS.items()}
-    print(describe())
-    for name, what in found.items():
-        print(f"{name}: {what}")
+    main()

@@ -1,11 +1,13 @@
-"""What lies between a slimmed model before and after its fine-tuning, and how well images left out tell the best of it.
+"""How much of a fine-tuning to keep: mAP between the weights before and after it.
 
-    python -m benchmarks.averaging [--out averaging.json] [--cells coco-mini:54% bccd:54%] [--lr0 0.0005] [--seeds 1 2]
-                                   [--show]
+    python -m benchmarks.averaging [--out averaging.json] [--cells coco-mini:54% bccd:54%] [--lr0 0.0005]
+                                   [--seeds 1 2] [--show]
 
-mAP50-95 at five points of the straight line, after a fine-tuning on all images and after one that leaves some out, by
-which the tool chooses ("kept"). Every fourth training image is measured on, as in `defaults`, so that val is not looked
-at. The model is slimmed once, by seed 0; seeds are of the fine-tuning and of the images left out. Resumable.
+mAP50-95 is measured at five points of the straight line between a slimmed model and the fine-tuned one. This is done
+after a fine-tuning on all images, and after one that holds out some images. By these the command chooses the share that
+it keeps ("kept"). As in `defaults`, every fourth training image is used to measure on, and the val split is not used.
+The model is slimmed once, with seed 0; the seeds are those of the fine-tuning and of the held-out images. Figures that
+are in the output file already are not measured again.
 """
 
 from __future__ import annotations
@@ -14,21 +16,22 @@ import argparse
 import copy
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would drown the table
+os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would hide the table
 
 from torch import nn
 
-from benchmarks.bench import BATCH, Bench, Results
+from benchmarks.bench import EPOCHS, Bench, Results
 from benchmarks.defaults import split_training_images
 from benchmarks.environment import describe
-from benchmarks.quality import EPOCHS, SAMPLES, slimmed_by
-from yolo_prune.averaging import best_share, between
-from yolo_prune.calibration import Calibration
+from benchmarks.tables import print_header, print_row
+from yolo_prune.recovery.averaging import best_share, between
 
 POINTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+TRAINED_ON = ("all", "not all")  # images, in the keys of the results
 
 
 def main() -> None:
@@ -44,40 +47,44 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         for cell in args.cells if not args.show else ():
             measure(results, cell, args.lr0, args.seeds, Path(directory))
-    columns = [f"{point:.0%}" for point in POINTS]
-    print("\n| data, MACs, seed | trained on | " + " | ".join(columns) + " | kept |\n|" + "---|" * (len(columns) + 3))
+    print()
+    print_header("data, MACs, seed", "trained on", *(f"{point:.0%}" for point in POINTS), "kept")
     for cell in args.cells:
         for seed in args.seeds:
-            for images in ("all", "not all"):
+            for images in TRAINED_ON:
                 if (figures := results.figures.get(f"{cell}/{args.lr0}/{images}/{seed}")) is not None:
                     row = [f"{figures['map50_95'][str(point)]:.3f}" for point in POINTS]
                     kept = "" if figures["kept"] is None else f"{figures['kept']:.1%}"
-                    print(f"| {cell}, {seed} | {images} | " + " | ".join(row) + f" | {kept} |")
+                    print_row(f"{cell}, {seed}", images, *row, kept)
 
 
-def measure(results: Results, cell: str, lr0: float, seeds: list[int], directory: Path) -> None:
-    """Put what is missing of a cell into the results."""
+def measure(results: Results, cell: str, lr0: float, seeds: Sequence[int], directory: Path) -> None:
+    """Measure what is missing of a cell."""
     missing = [
         (seed, images, key)
         for seed in seeds
-        for images in ("all", "not all")
+        for images in TRAINED_ON
         if (key := f"{cell}/{lr0}/{images}/{seed}") not in results
     ]
     if not missing:
         return
     data, target = cell.split(":")
     bench = Bench(data, directory, data_yaml=split_training_images(data, directory))
-    slim = slimmed_by({}, bench, Calibration.draw(bench.dataset, SAMPLES, bench.imgsz, BATCH, 0), target, 0).float()
+    slim = bench.slimmed({}, target, 0).float()
     for seed, images, key in missing:
-        results.put(key, along(bench, slim, seed, lr0, images == "not all"))
+        results.put(key, measure_line(bench, slim, seed, lr0, holds_out=images == "not all"))
         print(f"{key} {results.figures[key]}", flush=True)
 
 
-def along(bench: Bench, slim: nn.Module, seed: int, lr0: float, leaves_out: bool) -> dict[str, Any]:
-    """mAP between the slimmed model and what it is trained to; the share that the images left out choose."""
-    unseen = bench.unseen(seed)
-    end = bench.trained(copy.deepcopy(slim), EPOCHS[bench.name], seed, unseen if leaves_out else None, lr0=lr0)
-    kept = best_share(slim, end, unseen) if leaves_out else None
+def measure_line(bench: Bench, slim: nn.Module, seed: int, lr0: float, holds_out: bool) -> dict[str, Any]:
+    """Fine-tune a slimmed model and measure mAP between both.
+
+    Returns:
+        "map50_95" by point, and "kept", the share that the held-out images choose (None without such images).
+    """
+    held_out = bench.held_out(seed) if holds_out else None
+    end = bench.trained(copy.deepcopy(slim), EPOCHS[bench.name], seed, held_out, lr0=lr0)
+    kept = best_share(slim, end, held_out) if holds_out else None
     return {"map50_95": {str(point): bench.accuracy(between(slim, end, point)) for point in POINTS}, "kept": kept}
 
 

@@ -1,11 +1,12 @@
-"""Where the defaults of slimming and of fine-tuning come from: chosen without the val images.
+"""The figures that the defaults of slimming and of fine-tuning were chosen by, measured without the val images.
 
     python -m benchmarks.defaults [--out defaults.json] [--data bccd coco-mini] [--target-macs 54%] [--seeds 0]
                                   [--slimming "the defaults" ...] [--tuning "lr0 0.0005" ...] [--show]
 
-Every fourth training image is measured on, the other three quarters are trained on and calibrate. (The bccd checkpoint
-has seen them all, so there only differences mean anything.) Each way of slimming is measured untrained, and after each
-way of fine-tuning: 6 epochs (coco-mini) or 8 (bccd), at 320 px. Resumable.
+Every fourth training image is used to measure on. The other three quarters calibrate and train. (The bccd checkpoint
+was trained on all of them, so for bccd only differences mean anything.) Each way of slimming is measured before
+fine-tuning and after each way of fine-tuning: 6 epochs (coco-mini) or 8 (bccd), at 320 px. Figures that are in the
+output file already are not measured again.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would drown the table
+os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would hide the table
 
-from benchmarks.bench import BATCH, Bench, Results
-from benchmarks.criteria import cell, found
-from benchmarks.data import prepare
+from benchmarks.bench import BEFORE, EPOCHS, Bench, Results
 from benchmarks.environment import describe
-from benchmarks.quality import EPOCHS, SAMPLES, slimmed_by
-from yolo_prune.calibration import Calibration
+from benchmarks.tables import mean_and_spread, print_header, print_row
+from tests.catalogue import prepare
 
 SLIMMING: dict[str, dict[str, Any]] = {
     "the defaults": {},
@@ -54,7 +55,7 @@ TUNING: dict[str, dict[str, Any]] = {
 
 
 def split_training_images(name: str, directory: Path) -> Path:
-    """A dataset yaml whose val images are every fourth of a dataset's training images."""
+    """Write a dataset yaml whose val images are every fourth of a dataset's training images, and return its path."""
     source = prepare(name, directory)
     info = yaml.safe_load(source.read_text(encoding="utf-8"))
     images = sorted(Path(info["path"], info["train"]).iterdir())
@@ -77,53 +78,71 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="only print what the output file holds")
     args = parser.parse_args()
     print(describe())
-    results = Results(args.out)
+    settings = Settings(Results(args.out), args.target_macs, args.slimming, args.tuning)
     with tempfile.TemporaryDirectory() as directory:
         for data in args.data if not args.show else ():
             bench = Bench(data, Path(directory), data_yaml=split_training_images(data, Path(directory)))
             teacher = Path(directory, "teacher.pt")
             bench.yolo.save(teacher)
             for seed in args.seeds:
-                calibration = Calibration.draw(bench.dataset, SAMPLES, bench.imgsz, BATCH, seed)
                 for slimming in args.slimming:
-                    measure(results, bench, calibration, args.target_macs, slimming, args.tuning, seed, teacher)
-    rows = ["untrained", *args.tuning]
-    for data in args.data:
-        print(f"\n| {data}, {args.target_macs} | " + " | ".join(rows) + " |\n|---|" + "---|" * len(rows))
-        for slimming in args.slimming:
-            cells = [cell(found(results, f"{data}/{args.target_macs}/{slimming}/{row}")) for row in rows]
-            print(f"| {slimming} | " + " | ".join(cells) + " |")
+                    settings.measure(bench, slimming, seed, teacher)
+    settings.print_tables(args.data)
 
 
-def measure(
-    results: Results,
-    bench: Bench,
-    calibration: Calibration,
-    target: str,
-    slimming: str,
-    tuning: list[str],
-    seed: int,
-    teacher: Path,
-) -> None:
-    """Put what is missing of one way of slimming into the results."""
-    missing = [
-        (way, key)
-        for way in ("untrained", *tuning)
-        if (key := f"{bench.name}/{target}/{slimming}/{way}/{seed}") not in results
-    ]
-    if not missing:
-        return
-    model = slimmed_by(SLIMMING[slimming], bench, calibration, target, seed)
-    for way, key in missing:
-        options = dict(TUNING.get(way, {}))
-        if options.pop("distill", False):
-            options["distill_model"] = str(teacher)
-        tuned = model
-        if way != "untrained":
-            tune = bench.averaged if options.pop("average", False) else bench.trained
-            tuned = tune(model, EPOCHS[bench.name], seed, **options)
-        results.put(key, bench.accuracy(tuned))
-        print(f"{key} {results.figures[key]:.3f}", flush=True)
+@dataclass(frozen=True)
+class Settings:
+    """Ways of slimming and of fine-tuning that are compared.
+
+    Attributes:
+        results: the figures.
+        target: MACs to keep, e.g. "54%".
+        slimming: names, of SLIMMING.
+        tuning: names, of TUNING.
+    """
+
+    results: Results
+    target: str
+    slimming: Sequence[str]
+    tuning: Sequence[str]
+
+    def measure(self, bench: Bench, slimming: str, seed: int, teacher: Path) -> None:
+        """Measure what is missing of one way of slimming.
+
+        Args:
+            bench: the model and the dataset.
+            slimming: name of the way of slimming.
+            seed: of the slimming and the training.
+            teacher: checkpoint of the original, for distillation.
+        """
+        missing = [
+            (way, key)
+            for way in (BEFORE, *self.tuning)
+            if (key := f"{bench.name}/{self.target}/{slimming}/{way}/{seed}") not in self.results
+        ]
+        if not missing:
+            return
+        model = bench.slimmed(SLIMMING[slimming], self.target, seed)
+        for way, key in missing:
+            options = dict(TUNING.get(way, {}))
+            if options.pop("distill", False):
+                options["distill_model"] = str(teacher)
+            tuned = model
+            if way != BEFORE:
+                tune = bench.averaged if options.pop("average", False) else bench.trained
+                tuned = tune(model, EPOCHS[bench.name], seed, **options)
+            self.results.put(key, bench.accuracy(tuned))
+            print(f"{key} {self.results.figures[key]:.3f}", flush=True)
+
+    def print_tables(self, datasets: Sequence[str]) -> None:
+        """Print one table for each dataset."""
+        for data in datasets:
+            print()
+            print_header(f"{data}, {self.target}", "before fine-tuning", *self.tuning)
+            for slimming in self.slimming:
+                prefix = f"{data}/{self.target}/{slimming}"
+                figures = [self.results.over_seeds(f"{prefix}/{way}") for way in (BEFORE, *self.tuning)]
+                print_row(slimming, *map(mean_and_spread, figures))
 
 
 if __name__ == "__main__":

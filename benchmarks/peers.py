@@ -1,8 +1,8 @@
-"""What else people can do for a YOLOv8 of so many MACs: torch-pruning's recipes, and a narrower yaml.
+"""Other ways to a YOLOv8 of the same MACs: the recipes of torch-pruning, and a narrower yaml.
 
 torch-pruning prunes a form of the model in which every C2f has two convolutions in place of the one whose output it
-splits, and leaves the detection head whole, as its example does (examples/yolov8, v1.6.1; the example itself does not
-run on a current Ultralytics).
+splits (`benchmarks/traceable.py`). It leaves the detection head unpruned, as its own example does (examples/yolov8,
+v1.6.1). That example itself does not run on a current Ultralytics.
 """
 
 from __future__ import annotations
@@ -16,43 +16,34 @@ import torch_pruning as tp
 from torch import nn
 
 from benchmarks.traceable import traceable
-from yolo_prune.loss import loss_of_each
+from yolo_prune.host.losses import loss_of_each
 
 BISECTIONS = 12
 STEPS = 16  # of torch-pruning's example
 TRACE = 64  # pixels
 
 
-def rewritten(model: nn.Module) -> nn.Module:
-    """The same network with every C2f cut in two: the weights are the model's."""
-    traced = traceable(model)
-    convs = dict(model.named_modules())
-    blocks = {block.conv: block for block in traced.model.modules() if hasattr(block, "conv") and hasattr(block, "bn")}
-    with torch.no_grad():
-        for conv, source in traced.sources.items():
-            if conv not in blocks:
-                continue  # the head's last layers, whose weights are the model's already
-            part = slice(source.offset, source.offset + conv.out_channels)
-            bn, original = blocks[conv].bn, convs[source.layer.removesuffix("conv") + "bn"]
-            conv.weight.copy_(convs[source.layer].weight[part])
-            bn.eps = original.eps
-            for name in ("weight", "bias", "running_mean", "running_var"):
-                getattr(bn, name).copy_(getattr(original, name)[part])
-    traced.model.model[-1] = copy.deepcopy(model.model[-1])
-    return traced.model.requires_grad_(True)
-
-
 def torch_pruning_l2(
     model: nn.Module, share: float, imgsz: int, _batches: Iterable[Any] = (), steps: int = STEPS
 ) -> nn.Module:
-    """GroupNormPruner: squared L2 norms of groups, the same share of every group, in several steps."""
-    return _pruned(rewritten(model), share, imgsz, lambda net, ratio: _pruner(net, tp.pruner.GroupNormPruner, ratio,
+    """Prune by GroupNormPruner: squared L2 norms of groups, the same share of every group, in several steps.
+
+    Args:
+        model: a YOLOv8, which is not changed.
+        share: of its MACs that is kept, at most.
+        imgsz: pixels that MACs are counted at.
+        steps: steps of the pruner.
+    """
+    return _pruned(traceable(model), share, imgsz, lambda net, ratio: _pruner(net, tp.pruner.GroupNormPruner, ratio,
                    tp.importance.GroupMagnitudeImportance(p=2), iterative_steps=steps), steps)  # fmt: skip
 
 
 def torch_pruning_taylor(model: nn.Module, share: float, imgsz: int, batches: Iterable[Any]) -> nn.Module:
-    """GroupTaylorImportance, ranked globally within groups of equal shape ("isomorphic"), gradients of all batches."""
-    graded = rewritten(model)
+    """Prune by GroupTaylorImportance, with the gradients of all batches.
+
+    Channels are ranked globally within groups of equal shape ("isomorphic"). Arguments are those of `torch_pruning_l2`.
+    """
+    graded = traceable(model)
     for batch in batches:
         loss_of_each(graded, batch).backward()
     return _pruned(graded, share, imgsz, lambda net, ratio: _pruner(net, tp.pruner.BasePruner, ratio,
@@ -60,7 +51,7 @@ def torch_pruning_taylor(model: nn.Module, share: float, imgsz: int, batches: It
 
 
 def narrower(model: nn.Module, share: float, imgsz: int, _batches: Iterable[Any]) -> nn.Module:
-    """The same yaml with a smaller width multiple, and those weights of the model whose shapes fit."""
+    """Build the same yaml with a smaller width multiple, and load those weights of the model whose shapes fit."""
     image = torch.zeros(1, 3, imgsz, imgsz)
     full, _ = tp.utils.count_ops_and_params(model, image)
     depth, width, most = model.yaml["scales"][model.yaml["scale"]]
@@ -89,14 +80,22 @@ PEERS: dict[str, Callable[[nn.Module, float, int, Iterable[Any]], nn.Module]] = 
 def _pruned(
     model: nn.Module, share: float, imgsz: int, make: Callable[[nn.Module, float], Any], steps: int
 ) -> nn.Module:
-    """The model pruned at the smallest ratio that leaves at most that share of its MACs."""
+    """Return the model pruned at the smallest ratio at which at most `share` of its MACs remain.
+
+    Args:
+        model: is not changed.
+        share: of the MACs.
+        imgsz: pixels.
+        make: creates a pruner for a model and a ratio.
+        steps: steps of the pruner.
+    """
     image = torch.zeros(1, 3, imgsz, imgsz)
     low, high, best = 0.0, 0.95, None
     for _ in range(BISECTIONS):
         ratio = (low + high) / 2
         candidate = copy.deepcopy(model)
         for parameter, original in zip(candidate.parameters(), model.parameters(), strict=True):
-            parameter.grad = original.grad  # which a copy does not have
+            parameter.grad = original.grad  # a copy has none
         full, _ = tp.utils.count_ops_and_params(candidate, image)
         pruner = make(candidate, ratio)
         for _ in range(steps):
@@ -111,6 +110,7 @@ def _pruned(
 
 
 def _pruner(net: nn.Module, kind: type, ratio: float, importance: Any, **options: Any) -> Any:
+    """Create a pruner that leaves the head of the model as it is."""
     return kind(
         net,
         torch.zeros(1, 3, TRACE, TRACE),

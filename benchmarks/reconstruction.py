@@ -3,8 +3,9 @@
     python -m benchmarks.reconstruction [--data coco-mini bccd] [--macs 0.7 0.54] [--samples 64] [--sequential]
     python -m benchmarks.reconstruction --cost [--models yolov8n.yaml yolov8m.yaml] [--samples 256] [--imgsz 320]
 
-YOLOv8n at 320 px, one step of `taylor` per MAC, no training; mAP50-95 on val. "sequential" solves each layer on what
-the slimmed model gives it, in the order of the network: one pass of both models for each layer.
+YOLOv8n at 320 px, slimmed in one step by `taylor` per MAC and not fine-tuned; mAP50-95 on val. "sequential" solves the
+layers in the order of the network, each on the inputs that the slimmed model gives it. That takes one pass of both
+models for each layer.
 """
 
 from __future__ import annotations
@@ -15,24 +16,32 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
-os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would drown the table
+os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would hide the table
 
 import torch
 from torch import nn
 
-from benchmarks.bench import BATCH, Bench
+from benchmarks.bench import Bench
 from benchmarks.environment import describe, peak_memory_mb
+from benchmarks.tables import print_header, print_row
 from yolo_prune import YOLO, criteria
-from yolo_prune.calibration import Calibration, Noise
-from yolo_prune.criteria.layer import layers
-from yolo_prune.recalibration import recalibrated
-from yolo_prune.reconstruction import Reconstruction, _factor, _patches, _positions, _write
-from yolo_prune.select import select
-from yolo_prune.structure import CostModel, PruningPlan, find_groups
-from yolo_prune.structure.blocks import conv_blocks, weight_layers
+from yolo_prune.costs import CostModel
+from yolo_prune.host.blocks import conv_blocks
+from yolo_prune.recovery.batch_norms import with_better_batch_norms
+from yolo_prune.recovery.least_squares import ridge_factor
+from yolo_prune.recovery.reconstruction import Reconstruction, write_with_norm
+from yolo_prune.run.options import Options
+from yolo_prune.selection import Limits, Problem, select
+from yolo_prune.statistics import LayerBatch, layers
+from yolo_prune.statistics.calibration import Noise
+from yolo_prune.statistics.moments import patch_rows, sampled_positions
+from yolo_prune.structure import PruningPlan
+from yolo_prune.structure.layers import weight_layers, write_reading_weight
+
+LIMITS = Limits(max_layer_ratio=Options().max_layer_ratio)  # the command's default
 
 
 def main() -> None:
@@ -41,7 +50,7 @@ def main() -> None:
     parser.add_argument("--macs", nargs="+", type=float, default=[0.7, 0.54])
     parser.add_argument("--samples", type=int)
     parser.add_argument("--sequential", action="store_true", help="takes minutes for each row")
-    parser.add_argument("--cost", action="store_true", help="time and memory instead of mAP")
+    parser.add_argument("--cost", action="store_true", help="measure time and memory instead of mAP")
     parser.add_argument("--models", nargs="+", default=["yolov8n.yaml", "yolov8m.yaml"])
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--one", help=argparse.SUPPRESS)
@@ -49,82 +58,112 @@ def main() -> None:
     if args.one:
         print(*cost_of(args.one, args.samples, args.imgsz))
         return
-    print(describe())
+    print(describe() + "\n")
     if args.cost:
-        print("\n| model | first plan, s | a further plan, s | peak memory over the model's, MB |\n|---|---|---|---|")
-        for model in args.models:
-            command = [sys.executable, "-m", "benchmarks.reconstruction", "--one", model]
-            options = ["--samples", str(args.samples or 256), "--imgsz", str(args.imgsz)]
-            done = subprocess.run([*command, *options], stdout=subprocess.PIPE, text=True, check=True)
-            print(f"| {model} | " + " | ".join(done.stdout.split()[-3:]) + " |", flush=True)
+        print_costs(args.models, args.samples or 256, args.imgsz)
         return
-    print(f"\n| data | MACs | images | cut | new batch norms | reconstructed |{' sequential |' * args.sequential}")
-    print("|---|" + "---|" * (5 + args.sequential))
+    sequential = ["sequential"] if args.sequential else []
+    print_header("data", "MACs", "images", "cut", "new batch norms", "reconstructed", *sequential)
     with tempfile.TemporaryDirectory() as directory:
         for data in args.data:
             compare(Bench(data, Path(directory)), args.macs, args.samples or 64, args.sequential)
 
 
-def compare(bench: Bench, shares: Iterable[float], samples: int, and_sequential: bool) -> None:
+def compare(bench: Bench, shares: Sequence[float], samples: int, with_sequential: bool) -> None:
     """Print a row for each share of the MACs."""
-    model = bench.yolo.model
-    calibration = Calibration.draw(bench.dataset, samples, bench.imgsz, BATCH, bench.seed)
+    model, costs = bench.yolo.model, bench.costs
+    calibration = bench.draw(samples, bench.seed)
     reconstruction = Reconstruction(model, calibration.scoring)
     scores = criteria.score(model, calibration.scoring, "taylor", groups=bench.groups)
     for share in shares:
-        removed = select(bench.groups, scores, bench.costs, {"macs": share * bench.costs.full.macs})
+        removed = select(Problem(bench.groups, costs, {"macs": share * costs.full["macs"]}, scores, LIMITS))
         plan = PruningPlan.full(model).without(bench.groups, removed)
         cut = plan.apply(model)
-        made = [cut, recalibrated(cut, calibration)[0], reconstruction.apply(plan)]
-        if and_sequential:
-            made.append(sequential(model, plan, list(calibration.scoring.images)))
-        figures = " | ".join(f"{bench.accuracy(m):.3f}" for m in made)
-        print(f"| {bench.name} | {share:.0%} | {len(calibration.scoring.indices)} | {figures} |", flush=True)
+        slimmed = [cut, with_better_batch_norms(cut, calibration)[0], reconstruction.apply(plan)]
+        if with_sequential:
+            slimmed.append(solve_in_order(model, plan, list(calibration.scoring.images)))
+        figures = [f"{bench.accuracy(slim):.3f}" for slim in slimmed]
+        print_row(bench.name, f"{share:.0%}", f"{len(calibration.scoring.indices)}", *figures)
 
 
-def sequential(model: nn.Module, plan: PruningPlan, batches: list[torch.Tensor]) -> nn.Module:
-    """The model slimmed by the plan, each layer solved on what the layers before it, solved already, give it."""
+def solve_in_order(model: nn.Module, plan: PruningPlan, batches: Sequence[torch.Tensor]) -> nn.Module:
+    """Return the model slimmed by the plan, each layer solved on the inputs that the layers solved before give it."""
     model, slim = model.eval(), plan.apply(model).eval()
-    convs, blocks, original = weight_layers(slim), conv_blocks(slim), conv_blocks(model)
     for name in _in_order(model, batches[0][:1]):
-        known = layers(slim)[name]
-        ends = [found[name].bn if name in found else weight_layers(net)[name]
-                for net, found in ((model, original), (slim, blocks))]  # fmt: skip
-        seen: dict[str, torch.Tensor] = {}
-        handles = [
-            ends[0].register_forward_hook(lambda _m, _a, out, seen=seen: seen.update(wanted=out.clone())),
-            ends[1].register_forward_hook(lambda _m, _a, out, seen=seen: seen.update(now=out.clone())),
-            convs[name].register_forward_hook(lambda _m, args, _o, seen=seen: seen.update(read=args[0].clone())),
-        ]
-        rows = mean = products = error = cross = 0
-        with torch.no_grad():
-            for batch in batches:
-                model(batch), slim(batch)
-                size = seen["now"].shape[-2:]
-                read = _patches(known.conv, seen["read"], size)
-                short = seen["wanted"][:, list(plan.layers[name].out)] - seen["now"]
-                short = short.flatten(2)[:, :, _positions(size)].transpose(1, 2).flatten(0, 1)
-                rows, mean, error = rows + len(read), mean + read.sum(0).double(), error + short.sum(0).double()
-                products, cross = products + (read.T @ read).double(), cross + (read.T @ short).double()
-        for handle in handles:
-            handle.remove()
-        mean, error = mean / rows, error / rows
-        covariance = products / rows - torch.outer(mean, mean)
-        change = torch.cholesky_solve(cross / rows - torch.outer(mean, error), _factor(covariance, mean)).T
-        weight = known.weight.flatten(1).double() * known.scale.double().view(-1, 1) + change
-        bias = known.shift.double() + error - change @ mean
-        bn = blocks[name].bn if name in blocks else None
-        _write(convs[name], bn, known.scale, weight, bias, mean, covariance)
+        _solve_layer(slim, model, name, list(plan.layers[name].out), batches)
     return slim
 
 
+def _solve_layer(
+    slim: nn.Module, model: nn.Module, name: str, kept: list[int], batches: Sequence[torch.Tensor]
+) -> None:
+    """Solve one layer of the slimmed model so that it computes what the original computes on the same images.
+
+    Args:
+        slim: the slimmed model, which is changed.
+        model: the original.
+        name: of the layer.
+        kept: its output channels in the original.
+        batches: images (samples, channels, height, width).
+    """
+    layer, conv, block = layers(slim)[name], weight_layers(slim)[name], conv_blocks(slim).get(name)
+    mean, covariance, error, products = _moments(slim, model, name, kept, batches)
+    change = torch.cholesky_solve(products, ridge_factor(covariance, mean)).T
+    weight = layer.weight.flatten(1).double() * layer.scale.double().view(-1, 1) + change
+    bias = layer.shift.double() + error - change @ mean
+    if block is not None:
+        write_with_norm(conv, block.bn, layer.scale, (weight, bias), (mean, covariance))
+    else:
+        with torch.no_grad():
+            write_reading_weight(conv, weight, bias)
+
+
+def _moments(
+    slim: nn.Module, model: nn.Module, name: str, kept: list[int], batches: Sequence[torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Measure what a layer of the slimmed model reads, and how far its output is from that of the original.
+
+    Returns:
+        The mean (in * kernel) and the covariance (in * kernel, in * kernel) of what it reads, the mean error (out), and
+        the covariance of what it reads with the error (in * kernel, out), all float64.
+    """
+    layer, passed = layers(slim)[name], {}
+    handles = [
+        _end_of(model, name).register_forward_hook(lambda _m, _a, out: passed.update(wanted=out.clone())),
+        _end_of(slim, name).register_forward_hook(lambda _m, _a, out: passed.update(computed=out.clone())),
+        weight_layers(slim)[name].register_forward_hook(lambda _m, args, _o: passed.update(inputs=args[0].clone())),
+    ]
+    rows = mean = products = error = cross = 0
+    with torch.no_grad():
+        for batch in batches:
+            model(batch), slim(batch)
+            positions = sampled_positions(passed["computed"].shape[-2:])
+            read = patch_rows(LayerBatch(layer, passed["inputs"], passed["computed"]), positions)
+            short = passed["wanted"][:, kept] - passed["computed"]
+            short = short.flatten(2)[:, :, positions].transpose(1, 2).flatten(0, 1)
+            rows, mean, error = rows + len(read), mean + read.sum(0).double(), error + short.sum(0).double()
+            products, cross = products + (read.T @ read).double(), cross + (read.T @ short).double()
+    for handle in handles:
+        handle.remove()
+    mean, error = mean / rows, error / rows
+    return mean, products / rows - torch.outer(mean, mean), error, cross / rows - torch.outer(mean, error)
+
+
+def _end_of(model: nn.Module, name: str) -> nn.Module:
+    """Return the batch norm after a layer, or the layer itself if there is none."""
+    blocks = conv_blocks(model)
+    return blocks[name].bn if name in blocks else weight_layers(model)[name]
+
+
 def _in_order(model: nn.Module, image: torch.Tensor) -> list[str]:
-    """The convolutions that have a shift of their own, in the order in which they run."""
+    """Return the names of the layers that have a shift of their own, in the order in which they run."""
     order: list[str] = []
-    found = {
-        name: conv for name, conv in weight_layers(model).items() if name in conv_blocks(model) or conv.bias is not None
-    }
-    handles = [conv.register_forward_hook(lambda *_, name=name: order.append(name)) for name, conv in found.items()]
+    blocks = conv_blocks(model)
+    handles = [
+        layer.register_forward_hook(lambda *_, name=name: order.append(name))
+        for name, layer in weight_layers(model).items()
+        if name in blocks or layer.bias is not None
+    ]
     with torch.no_grad():
         model(image)
     for handle in handles:
@@ -132,15 +171,27 @@ def _in_order(model: nn.Module, image: torch.Tensor) -> list[str]:
     return list(dict.fromkeys(order))
 
 
+def print_costs(models: Sequence[str], samples: int, imgsz: int) -> None:
+    """Print a row for each model, measured in a process of its own."""
+    print_header("model", "first plan, s", "a further plan, s", "peak memory over the model's, MB")
+    for model in models:
+        command = [sys.executable, "-m", "benchmarks.reconstruction", "--one", model]
+        options = ["--samples", str(samples), "--imgsz", str(imgsz)]
+        done = subprocess.run([*command, *options], stdout=subprocess.PIPE, text=True, check=True)
+        print_row(model, *done.stdout.split()[-3:])
+
+
 def cost_of(yaml: str, samples: int, imgsz: int) -> tuple[str, str, str]:
-    """Seconds for the first plan and for a further one, and peak memory in MB."""
+    """Return the seconds for the first plan and for a further one, and the peak memory in MB."""
     model = YOLO(yaml).model.float().eval()
     images = [torch.nn.functional.interpolate(batch, imgsz) for batch in Noise(samples)]
-    groups = find_groups(model)
     costs = CostModel.of(model, imgsz)
+    groups = costs.network.groups
     scores = criteria.score(model, None, "l2", groups=groups)
     plans = [
-        PruningPlan.full(model).without(groups, select(groups, scores, costs, {"macs": share * costs.full.macs}))
+        PruningPlan.full(model).without(
+            groups, select(Problem(groups, costs, {"macs": share * costs.full["macs"]}, scores, LIMITS))
+        )
         for share in (0.54, 0.7)
     ]
     before = peak_memory_mb()

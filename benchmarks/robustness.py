@@ -1,10 +1,11 @@
-"""Runs that are killed: `kill -9` at random moments, and `--resume` until they are done.
+"""Runs that are killed with `kill -9` at random moments, and that go on with `--resume` until they are finished.
 
     python -m benchmarks.robustness [--kills 20] [--seed 0] [--epochs 2]
 
-A run of three rounds on rendered scenes is done once undisturbed, and then again and again with a kill at a random
-moment of each attempt, until so many kills were survived. Printed and checked: that every round's plan is that of the
-undisturbed run, and how often a round was trained to its last epoch (once each, or work was done twice).
+A run of three rounds on rendered scenes is done once undisturbed. It is then repeated with a kill at a random moment of
+each attempt, until runs have been killed as often as was asked for. The script checks that the plan of every round is
+that of the undisturbed run. It also counts how often a round was trained to its last epoch: more than once for each
+round means that work was done twice.
 """
 
 from __future__ import annotations
@@ -37,48 +38,65 @@ def main() -> None:
     args = parser.parse_args()
     print(describe())
     with tempfile.TemporaryDirectory() as directory:
-        print(json.dumps(survived(Path(directory), args.kills, args.seed, args.epochs), indent=2))
+        print(json.dumps(kill_and_resume(Path(directory), args.kills, args.seed, args.epochs), indent=2))
 
 
-def survived(directory: Path, kills: int, seed: int, epochs: int) -> dict[str, int]:
-    """Kill runs so many times. Raises AssertionError if one does not end as the undisturbed one did."""
+def kill_and_resume(directory: Path, kills: int, seed: int, epochs: int) -> dict[str, int]:
+    """Kill runs that often, resume each of them until it ends, and count.
+
+    Args:
+        directory: for the runs.
+        kills: number of kills.
+        seed: draws the moments.
+        epochs: of each round.
+
+    Returns:
+        The numbers of "kills", "runs", "attempts", "rounds trained to the end" and "rounds".
+
+    Raises:
+        AssertionError: a run did not end as the undisturbed one did.
+    """
     data = write_scenes(directory / "data", train=16, val=8, size=SIZE)
     YOLO("yolov8n.yaml").train(data=data, epochs=1, imgsz=SIZE, batch=8, workers=0, plots=False, verbose=False,
                                project=str(directory), name="base")  # fmt: skip
     options = ["--model", directory / "base" / "weights" / "last.pt", "--rounds", ROUNDS, "--epochs", epochs,
                "--samples", 6, "--steps", 1, "--export", "", "workers=0", "plots=False"]  # fmt: skip
     start = time.monotonic()
-    assert _attempt([*options, "--out", directory / "whole"], None) == 0, "the undisturbed run failed"
+    assert _attempt([*options, "--out", directory / "undisturbed"], None) == 0, "the undisturbed run failed"
     seconds = time.monotonic() - start
-    expected = _plans(directory / "whole")
+    expected = _plans(directory / "undisturbed")
     draw = random.Random(seed)
-    count = {"kills": 0, "runs": 0, "attempts": 0, "rounds trained to the end": 0, "rounds": 0}
-    while count["kills"] < kills:
+    counts = {"kills": 0, "runs": 0, "attempts": 0, "rounds trained to the end": 0, "rounds": 0}
+    while counts["kills"] < kills:
         out = directory / "killed"
         shutil.rmtree(out, ignore_errors=True)
-        count["runs"] += 1
-        count["rounds"] += ROUNDS
-        ended: set[tuple[str, int]] = set()
+        counts["runs"] += 1
+        counts["rounds"] += ROUNDS
+        finished: set[tuple[str, int]] = set()
         while True:
-            count["attempts"] += 1
-            begun = (out / "run.json").exists()
-            arguments = ["--resume", out] if begun else [*options, "--out", out]
-            if not begun:
-                shutil.rmtree(out, ignore_errors=True)
-            patience = draw.uniform(0.1, 1.0) * seconds if count["kills"] < kills else None
-            status = _attempt(arguments, patience)
-            ended |= _ended(out, epochs)
+            counts["attempts"] += 1
+            patience = draw.uniform(0.1, 1.0) * seconds if counts["kills"] < kills else None
+            status = _begin_or_resume(options, out, patience)
+            finished |= _finished_trainings(out, epochs)
             if status == 0:
                 break
-            assert status == -signal.SIGKILL, f"attempt {count['attempts']} ended with status {status}"
-            count["kills"] += 1
-        assert _plans(out) == expected, "another plan than the undisturbed run's"
-        count["rounds trained to the end"] += len(ended)
-    return count
+            assert status == -signal.SIGKILL, f"attempt {counts['attempts']} ended with status {status}"
+            counts["kills"] += 1
+        assert _plans(out) == expected, "the plans differ from those of the undisturbed run"
+        counts["rounds trained to the end"] += len(finished)
+    return counts
+
+
+def _begin_or_resume(options: list[object], out: Path, patience: float | None) -> int:
+    """Begin a run, or resume it if it came far enough to be resumed, and return its status."""
+    if (out / "run.json").exists():
+        return _attempt(["--resume", out], patience)
+    shutil.rmtree(out, ignore_errors=True)
+    return _attempt([*options, "--out", out], patience)
 
 
 def _attempt(arguments: list[object], patience: float | None) -> int:
-    """The status of a run; killed if it takes longer than so many seconds."""
+    """Run the command and return its status. It is killed if it takes longer than `patience` seconds."""
     command = [sys.executable, "-m", "yolo_prune.cli", *map(str, arguments)]
     environment = {**os.environ, "YOLO_OFFLINE": "true"}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -94,16 +112,17 @@ def _attempt(arguments: list[object], patience: float | None) -> int:
 
 
 def _plans(out: Path) -> list[object]:
+    """Return the plans of all rounds."""
     return [json.loads((out / f"round{number}" / "plan.json").read_text()) for number in range(1, ROUNDS + 1)]
 
 
-def _ended(out: Path, epochs: int) -> set[tuple[str, int]]:
-    """The trainings in a run's directory that came to their last epoch, each by when it began."""
-    found = set()
+def _finished_trainings(out: Path, epochs: int) -> set[tuple[str, int]]:
+    """Return the trainings in a run's directory that came to their last epoch, each with the time when it began."""
+    finished = set()
     for log in out.glob("round*/results.csv"):
         if len(log.read_text().splitlines()) > epochs:
-            found.add((log.parent.name, (log.parent / "args.yaml").stat().st_mtime_ns))
-    return found
+            finished.add((log.parent.name, (log.parent / "args.yaml").stat().st_mtime_ns))
+    return finished
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""What scoring costs: each criterion over plain passes of the same batches, in time and memory.
+"""What scoring costs: time and memory of each criterion, compared with plain passes of the same batches.
 
     python -m benchmarks.scoring [--model yolov8n.yaml] [--imgsz 320] [--batch 8] [--repeats 7] [--criteria taylor ...]
 
-The baseline of criteria on activations is a plain forward pass; that of criteria on gradients a forward and backward
-pass as in training, by Ultralytics' own loss. Prints the median of the ratios of neighbouring passes, measured
-alternately in one process, half of which lie between the two figures in brackets; and the peak memory over that of the
-plain forward pass, for 64 and 256 images, each measured in a process of its own (Linux).
+The baseline of criteria on activations is a plain forward pass. That of criteria on gradients is a forward and backward
+pass as in training, with Ultralytics' own loss. Criterion and baseline are timed alternately in one process. The table
+has the median of the ratios of neighbouring passes, and in brackets the quartiles. It also has the peak memory over
+that of the plain forward pass, for 64 and 256 images, each measured in a process of its own (Linux).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -23,61 +23,12 @@ from torch import nn
 from ultralytics.cfg import get_cfg
 
 from benchmarks.environment import describe, peak_memory_mb
+from benchmarks.tables import print_header, print_row
 from yolo_prune import YOLO, criteria
 from yolo_prune.structure import find_groups
 
 PLAIN = "plain"
-
-
-def batches(count: int, size: int, imgsz: int, classes: int) -> Iterator[dict[str, Any]]:
-    """Labelled batches of uniform noise, five boxes an image."""
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(count):
-        yield {
-            "img": torch.rand(size, 3, imgsz, imgsz, generator=generator),
-            "cls": torch.randint(classes, (5 * size, 1), generator=generator).float(),
-            "bboxes": 0.2 + 0.4 * torch.rand(5 * size, 4, generator=generator),
-            "batch_idx": torch.arange(size).repeat_interleave(5).float(),
-        }
-
-
-def forward(model: nn.Module, images: list[dict[str, Any]]) -> None:
-    with torch.no_grad():
-        for batch in images:
-            model(batch["img"])
-
-
-def forward_and_backward(model: nn.Module, images: list[dict[str, Any]]) -> None:
-    model.requires_grad_(True)
-    model.args = get_cfg()
-    for batch in images:
-        model.loss(batch)[0].sum().backward()
-    model.zero_grad()
-
-
-def ratios(run: Callable[[], None], baseline: Callable[[], None], repeats: int) -> list[float]:
-    """Times of `run` over those of `baseline`, alternately; the first pair warms up."""
-    found = []
-    for _ in range(repeats + 1):
-        times = []
-        for work in (baseline, run):
-            start = time.perf_counter()
-            work()
-            times.append(time.perf_counter() - start)
-        found.append(times[1] / times[0])
-    return found[1:]
-
-
-def peak_memory(model_name: str, imgsz: int, batch: int, samples: int, criterion: str) -> None:
-    """Score `samples` images and print the peak resident memory in MB."""
-    model = YOLO(model_name).model.eval()
-    groups = find_groups(model)
-    images = batches(samples // batch, batch, imgsz, len(model.names))
-    if criterion == PLAIN:
-        forward(model, images)
-    else:
-        criteria.score(model, images, criterion, groups=groups)
-    print(peak_memory_mb())
+BATCHES = 8  # of each timed pass
 
 
 def main() -> None:
@@ -92,32 +43,92 @@ def main() -> None:
     args = parser.parse_args()
     if args.memory_of:
         criterion, samples = args.memory_of
-        peak_memory(args.model, args.imgsz, args.batch, int(samples), criterion)
+        print(measure_memory(args, criterion, int(samples)))
         return
     print(describe())
-    print(f"{args.model} at {args.imgsz}, eight batches of {args.batch}, {args.repeats} repeats\n")
-
-    def peak(criterion: str, samples: int) -> float:
-        command = [sys.executable, "-m", "benchmarks.scoring", "--memory-of", criterion, str(samples)]
-        options = ["--model", args.model, "--imgsz", str(args.imgsz), "--batch", str(args.batch)]
-        done = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
-        return float(done.stdout.split()[-1])
-
-    plain = peak(PLAIN, 64)
+    print(f"{args.model} at {args.imgsz}, {BATCHES} batches of {args.batch}, {args.repeats} repeats\n")
+    plain = memory_in_own_process(args, PLAIN, 64)
     model = YOLO(args.model).model.eval()
-    groups, images = find_groups(model), list(batches(8, args.batch, args.imgsz, len(model.names)))
-    print("| criterion | time over | ratio | memory over plain, 64 images | 256 images |\n|---|---|---|---|---|")
+    groups, images = find_groups(model), list(batches(BATCHES, args.batch, args.imgsz, len(model.names)))
+    print_header("criterion", "time over", "ratio", "memory over plain, 64 images", "256 images")
     for name in args.criteria:
         baseline = forward_and_backward if criteria.get(name).needs_labels else forward
-        found = ratios(
+        times = ratios(
             lambda name=name: criteria.score(model, images, name, groups=groups),
             lambda baseline=baseline: baseline(model, images),
             args.repeats,
         )
-        quarter, median, three_quarters = statistics.quantiles(found, n=4)
-        extra = " | ".join(f"{peak(name, samples) - plain:+.0f} MB" for samples in (64, 256))
-        title = baseline.__name__.replace("_", " ")
-        print(f"| {name} | {title} | {median:.2f} ({quarter:.2f} to {three_quarters:.2f}) | {extra} |", flush=True)
+        memory = [f"{memory_in_own_process(args, name, samples) - plain:+.0f} MB" for samples in (64, 256)]
+        print_row(name, baseline.__name__.replace("_", " "), median_and_half(times), *memory)
+
+
+def batches(count: int, size: int, imgsz: int, classes: int) -> Iterator[dict[str, Any]]:
+    """Yield labelled batches of uniform noise, with five boxes for each image."""
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(count):
+        yield {
+            "img": torch.rand(size, 3, imgsz, imgsz, generator=generator),
+            "cls": torch.randint(classes, (5 * size, 1), generator=generator).float(),
+            "bboxes": 0.2 + 0.4 * torch.rand(5 * size, 4, generator=generator),
+            "batch_idx": torch.arange(size).repeat_interleave(5).float(),
+        }
+
+
+def forward(model: nn.Module, images: Iterable[dict[str, Any]]) -> None:
+    """Run the model on all batches."""
+    with torch.no_grad():
+        for batch in images:
+            model(batch["img"])
+
+
+def forward_and_backward(model: nn.Module, images: Iterable[dict[str, Any]]) -> None:
+    """Run the model and the gradients of its loss with respect to the weights on all batches."""
+    model.requires_grad_(True)
+    model.args = get_cfg()
+    for batch in images:
+        model.loss(batch)[0].sum().backward()
+    model.zero_grad()
+
+
+def ratios(run: Callable[[], None], baseline: Callable[[], None], repeats: int) -> list[float]:
+    """Return the times of `run` over those of `baseline`, measured alternately; a first pair only warms up."""
+    result = []
+    for _ in range(repeats + 1):
+        times = []
+        for work in (baseline, run):
+            start = time.perf_counter()
+            work()
+            times.append(time.perf_counter() - start)
+        result.append(times[1] / times[0])
+    return result[1:]
+
+
+def median_and_half(values: list[float]) -> str:
+    """Write the median and the quartiles; a single value alone."""
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
+    quarter, median, three_quarters = statistics.quantiles(values, n=4)
+    return f"{median:.2f} ({quarter:.2f} to {three_quarters:.2f})"
+
+
+def measure_memory(args: argparse.Namespace, criterion: str, samples: int) -> float:
+    """Score `samples` images and return the peak memory of this process in MB."""
+    model = YOLO(args.model).model.eval()
+    groups = find_groups(model)
+    images = batches(samples // args.batch, args.batch, args.imgsz, len(model.names))
+    if criterion == PLAIN:
+        forward(model, images)
+    else:
+        criteria.score(model, images, criterion, groups=groups)
+    return peak_memory_mb()
+
+
+def memory_in_own_process(args: argparse.Namespace, criterion: str, samples: int) -> float:
+    """Return what `measure_memory` gives in a new process."""
+    command = [sys.executable, "-m", "benchmarks.scoring", "--memory-of", criterion, str(samples)]
+    options = ["--model", args.model, "--imgsz", str(args.imgsz), "--batch", str(args.batch)]
+    done = subprocess.run([*command, *options], stdout=subprocess.PIPE, text=True, check=True)
+    return float(done.stdout.split()[-1])
 
 
 if __name__ == "__main__":

@@ -1,13 +1,18 @@
-"""Every family and task that Ultralytics ships: whether its slimmed models are exact, open elsewhere, and export.
+"""Every family and task that Ultralytics ships: whether slimmed models are exact, open elsewhere, train and export.
 
     python -m benchmarks.zoo [--models yolov8n.yaml ...] [--share 0.5]
 
 Each model is built from its yaml with random weights and batch norms, and slimmed to half of its MACs (at 640 px) by
-the norms of its filters. Columns: seconds to find the groups; MACs and parameters before and after; the largest
-difference between raw outputs of the slimmed model and of the original with the removed channels held at zero, also
-after `fuse()`; whether plain Ultralytics opens it in a process without yolo-prune under ULTRALYTICS_SAFE_LOAD=1;
-whether it trains on rendered scenes of other classes than it was made for, for two steps at 64 px, with its structure
-kept; and the largest difference between PyTorch and ONNX Runtime, relative to the largest output.
+the norms of its filters. Columns:
+
+- seconds to trace the model and find its groups;
+- MACs and parameters, before and after;
+- exact: the largest difference between raw outputs of the slimmed model and of the original with the removed channels
+  held at zero; fused: the same after `fuse()`;
+- opens: whether plain Ultralytics opens it in a process without yolo-prune under ULTRALYTICS_SAFE_LOAD=1;
+- trains: whether it trains for two steps at 64 px, on rendered scenes of other classes than it was made for, and keeps
+  its structure;
+- ONNX: the largest difference between PyTorch and ONNX Runtime, relative to the largest output.
 """
 
 from __future__ import annotations
@@ -22,19 +27,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would drown the table
+os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would hide the table
 
 import numpy as np
 import onnxruntime
 import torch
 
 from benchmarks.environment import describe
-from tests.conftest import build
+from benchmarks.tables import print_header, print_row
+from tests.networks import build
 from tests.structure.plans import evaluated, input_widths, masked, raw_outputs
 from yolo_prune import YOLO, criteria
+from yolo_prune.costs import CostModel
 from yolo_prune.demo.scenes import write_scenes
-from yolo_prune.select import TargetError, select
-from yolo_prune.structure import CostModel, PruningPlan, find_groups
+from yolo_prune.run.options import Options
+from yolo_prune.selection import Limits, Problem, TargetError, select
+from yolo_prune.structure import PruningPlan, find_groups
 
 MODELS = (
     "yolov3-tiny", "yolov3", "yolov3-spp", "yolov5n", "yolov5n-p6", "yolov6n", "yolov8n", "yolov8n-p2", "yolov8n-p6",
@@ -46,6 +54,7 @@ MODELS = (
     "yolo26n-sem", "yolo26n-depth", "yolo26x",
 )  # fmt: skip
 SIZE = 640  # pixels that MACs are counted at
+LIMITS = Limits(max_layer_ratio=Options().max_layer_ratio)  # the command's default
 OPEN = "import sys; sys.modules['yolo_prune'] = None; from ultralytics import YOLO; YOLO(sys.argv[1]).model"
 
 
@@ -54,38 +63,38 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=[f"{name}.yaml" for name in MODELS])
     parser.add_argument("--share", type=float, default=0.5, help="of the MACs that is kept")
     args = parser.parse_args()
-    print(describe())
-    find_groups(build("yolov8n.yaml"))  # so that no row pays for what torch loads when it is first used
-    print(f"\n| model | groups, s | G MACs | M parameters | exact | fused | opens | trains | ONNX |\n"
-          f"|---|{'---|' * 8}")  # fmt: skip
+    print(describe() + "\n")
+    find_groups(build("yolov8n.yaml"))  # so that no row includes what torch loads when it is first used
+    print_header("model", "groups, s", "G MACs", "M parameters", "exact", "fused", "opens", "trains", "ONNX")
     for name in args.models:
-        print(f"| {name.removesuffix('.yaml')} | " + " | ".join(row(name, args.share)) + " |", flush=True)
+        print_row(name.removesuffix(".yaml"), *row(name, args.share))
 
 
 def row(name: str, share: float) -> list[str]:
-    """One model's figures; in the place of one that could not be had, why."""
+    """Return the cells of one model. A figure that cannot be had is replaced by the reason."""
     model = build(name)
     start = time.perf_counter()
     groups = find_groups(model)
     seconds = time.perf_counter() - start
     costs = CostModel.of(model, SIZE)
+    before = costs.full
     scores = criteria.score(model, None, "l2", groups=groups)
     try:
-        removed = select(groups, scores, costs, {"macs": share * costs.full.macs}, cost_exponent=0)
+        removed = select(Problem(groups, costs, {"macs": share * before["macs"]}, scores, LIMITS, cost_exponent=0))
     except TargetError as error:
-        return [f"{seconds:.1f}", f"{costs.full.macs / 1e9:.2f}", f"{costs.full.params / 1e6:.2f}", str(error)]
+        return [f"{seconds:.1f}", f"{before['macs'] / 1e9:.2f}", f"{before['params'] / 1e6:.2f}", str(error)]
     plan = PruningPlan.full(model).without(groups, removed)
-    slim, held = plan.apply(model), masked(model, plan)
-    left = CostModel.of(slim, SIZE).full
+    slim, held_at_zero = plan.apply(model), masked(model, plan)
+    after = CostModel.of(slim, SIZE).full
     size = max(64, 2 * int(model.stride.max()))
     image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     return [
         f"{seconds:.1f}",
-        f"{costs.full.macs / 1e9:.2f} to {left.macs / 1e9:.2f}",
-        f"{costs.full.params / 1e6:.2f} to {left.params / 1e6:.2f}",
-        _or_why(lambda: _difference(raw_outputs, slim, held, image)),
-        _or_why(lambda: _difference(evaluated, *(copy.deepcopy(n).fuse(verbose=False) for n in (slim, held)), image)),
-        *_in_a_file(name, slim, size, image),
+        f"{before['macs'] / 1e9:.2f} to {after['macs'] / 1e9:.2f}",
+        f"{before['params'] / 1e6:.2f} to {after['params'] / 1e6:.2f}",
+        _or_reason(lambda: _difference(raw_outputs, slim, held_at_zero, image)),
+        _or_reason(lambda: _difference(evaluated, _fused(slim), _fused(held_at_zero), image)),
+        *_from_file(name, slim, size, image),
     ]
 
 
@@ -93,18 +102,23 @@ def _difference(outputs: Callable, one: torch.nn.Module, other: torch.nn.Module,
     return f"{(outputs(one, image) - outputs(other, image)).abs().max():.0e}"
 
 
-def _in_a_file(name: str, slim: torch.nn.Module, size: int, image: torch.Tensor) -> list[str]:
+def _fused(model: torch.nn.Module) -> torch.nn.Module:
+    return copy.deepcopy(model).fuse(verbose=False)
+
+
+def _from_file(name: str, slim: torch.nn.Module, size: int, image: torch.Tensor) -> list[str]:
+    """Save the slimmed model, and return the last three cells: whether it opens and trains, and the ONNX difference."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "slim.pt")
         yolo = YOLO(name).around(slim)
         yolo.save(path)
         environment = {**os.environ, "ULTRALYTICS_SAFE_LOAD": "1"}
         opened = subprocess.run([sys.executable, "-c", OPEN, str(path)], env=environment, capture_output=True)
-        trained = _or_why(lambda: _trained(path, Path(directory, "run")))
-        return ["yes" if opened.returncode == 0 else "no", trained, _or_why(lambda: _onnx(path, size, image))]
+        trains = _or_reason(lambda: _trains(path, Path(directory, "run")))
+        return ["yes" if opened.returncode == 0 else "no", trains, _or_reason(lambda: _onnx(path, size, image))]
 
 
-def _trained(path: Path, directory: Path) -> str:
+def _trains(path: Path, directory: Path) -> str:
     yolo = YOLO(path)
     widths = input_widths(yolo.model)
     size = max(64, int(yolo.model.stride.max()))
@@ -116,20 +130,21 @@ def _trained(path: Path, directory: Path) -> str:
 def _onnx(path: Path, size: int, image: torch.Tensor) -> str:
     exported = YOLO(path).export(format="onnx", imgsz=size, verbose=False)
     session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
-    got = session.run(None, {session.get_inputs()[0].name: image.numpy()})[0]
+    computed = session.run(None, {session.get_inputs()[0].name: image.numpy()})[0]
     fused = YOLO(path).model.float().eval().fuse(verbose=False)
     fused.model[-1].export, fused.model[-1].format = True, "onnx"
     with torch.no_grad():
         wanted = fused(image)
     while isinstance(wanted, (list, tuple)):
         wanted = wanted[0]
-    return f"{np.abs(got - wanted.numpy()).max() / max(1.0, np.abs(got).max()):.0e}"
+    return f"{np.abs(computed - wanted.numpy()).max() / max(1.0, np.abs(computed).max()):.0e}"
 
 
-def _or_why(figure: Callable[[], str]) -> str:
+def _or_reason(figure: Callable[[], str]) -> str:
+    """Return a figure, or the error that prevented it: a table of what works also shows what does not."""
     try:
         return figure()
-    except Exception as error:  # a table of what works says what does not
+    except Exception as error:
         return f"{type(error).__name__}: {str(error).splitlines()[0][:60]}"
 
 

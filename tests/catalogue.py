@@ -1,4 +1,4 @@
-"""The datasets and weights of datasets.yaml, for benchmarks and tests."""
+"""The catalogue of datasets.yaml: datasets and weights for tests and benchmarks."""
 
 from __future__ import annotations
 

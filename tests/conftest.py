@@ -1,4 +1,4 @@
-"""Models and data that tests share. What lies in ../shared is used in place or copied; without it tests skip."""
+"""Models and data that tests share. Weights of the shared folder are used in place, datasets are copied."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from collections import Counter
 
 os.environ.setdefault("YOLO_OFFLINE", "true")  # before Ultralytics is imported: no test needs a network
 if os.environ.get("PYTEST_XDIST_WORKER"):
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process a core: threads beside would only wait for each other
+    os.environ.setdefault(
+        "OMP_NUM_THREADS", "1"
+    )  # one process for each core is enough
 
 import pytest
-import torch
 from torch import nn
 
-from benchmarks import data
+from tests import catalogue
 from tests.counting import COUNTS
+from tests.networks import build
 from yolo_prune import YOLO
 from yolo_prune.demo.scenes import write_scenes
 
@@ -37,16 +39,16 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def _shared_weights(name):
-    path = data.weights(name)
+    path = catalogue.weights(name)
     if not path.exists():
         pytest.skip(f"needs {path.name} of the shared folder (YOLO_PRUNE_SHARED)")
     return path
 
 
 def _shared_dataset(name, directory, limit):
-    if not (data.shared() / data.CATALOGUE["datasets"][name]["path"]).exists():
+    if not (catalogue.shared() / catalogue.CATALOGUE["datasets"][name]["path"]).exists():
         pytest.skip(f"needs the dataset {name} of the shared folder (YOLO_PRUNE_SHARED)")
-    return data.prepare(name, directory, limit)
+    return catalogue.prepare(name, directory, limit)
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +83,7 @@ def bccd(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def scenes_model(tmp_path_factory):
-    """A model that was trained, a little, on scenes: its checkpoint, which records its data."""
+    """Checkpoint of a model that was trained for one epoch on scenes; it records its dataset."""
     directory = tmp_path_factory.mktemp("scenes")
     data = write_scenes(directory / "data", train=16, val=8, size=64)
     YOLO("yolov8n.yaml").train(data=data, epochs=1, imgsz=64, batch=8, workers=0, plots=False, project=str(directory),
@@ -89,24 +91,11 @@ def scenes_model(tmp_path_factory):
     return directory / "run" / "weights" / "last.pt"
 
 
-def build(yaml: str, seed: int = 0) -> nn.Module:
-    """A model built from its yaml, with weights and batch norms that make every channel count."""
-    torch.manual_seed(seed)
-    model = YOLO(yaml).model.float().eval()
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.5)
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.2, 1.0)
-    return model
-
-
 @pytest.fixture(scope="module")
 def models():
-    """Models by yaml, built once for a file of tests: not to be changed.
+    """Return models by yaml, built once for a file of tests. Tests must not change them.
 
-    Kept for longer, they would slow down every collection of garbage, of which each epoch of a training makes some.
+    Models that lived longer would slow down every garbage collection, and each epoch of a training makes some.
     """
     built: dict[str, nn.Module] = {}
 

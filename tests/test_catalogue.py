@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.data import CATALOGUE, prepare, shared, weights
+from tests.catalogue import CATALOGUE, prepare, shared, weights
 
 
 @pytest.mark.parametrize("name", CATALOGUE["datasets"])

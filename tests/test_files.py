@@ -1,12 +1,12 @@
 import pytest
 
-from yolo_prune.files import whole
+from yolo_prune.files import atomic
 
 
-def test_a_file_appears_only_when_it_is_whole(tmp_path):
+def test_a_file_appears_only_when_it_is_complete(tmp_path):
     path = tmp_path / "summary.json"
     path.write_text("old")
-    with whole(path) as temporary:
+    with atomic(path) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
@@ -18,7 +18,7 @@ def test_what_was_there_stays_when_writing_fails(tmp_path):
     path.write_text("old")
 
     def fill_the_disk():
-        with whole(path) as temporary:
+        with atomic(path) as temporary:
             temporary.write_text("half")
             raise OSError("disk full")
 

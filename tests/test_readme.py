@@ -1,6 +1,5 @@
-"""What the README says, done: every command and every example, with small sizes."""
+"""The README and the pages of docs/: their commands and examples work, and their links lead somewhere."""
 
-import itertools
 import json
 import os
 import re
@@ -11,90 +10,140 @@ import sys
 from pathlib import Path
 
 import pytest
+import rich_click as click
 from PIL import Image
 
-from yolo_prune.cli import main, slim
+from yolo_prune.cli import main
+from yolo_prune.cli.reference import reference
+from yolo_prune.cli.shared import UNNAMED, cli, given, with_train_args
 from yolo_prune.demo.scenes import write_scenes
+from yolo_prune.run.options import table
+from yolo_prune.run.parsed import Parsed, read_options
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md"]
-SMALL = {"--epochs": "1", "--rounds": "1", "--samples": "6"}
-SMALL_ARGUMENTS = {"imgsz": "64", "batch": "8", "workers": "0", "plots": "False"}
+README, INDEX, OPTIONS = ROOT / "README.md", ROOT / "docs" / "index.md", ROOT / "docs" / "options.md"
+FIRST = [README, ROOT / "docs" / "your-model.md"]  # other pages name results of the commands on these
+PAGES = [*FIRST, *(page for page in sorted((ROOT / "docs").glob("*.md")) if page not in FIRST)]
+LINKED = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md"]
+
+SMALL = ["--samples", "6", "--rounds", "1", "--steps", "1", "imgsz=64", "batch=8", "workers=0", "plots=False"]
+ELSEWHERE = {"--distill", "--export", "--protect", "--regularize"}  # other tests run what these options do
 
 
-def _blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def _name(page):
+    return str(page.relative_to(ROOT))
 
 
-def _commands():
-    return [shlex.split(line) for block in _blocks("sh") for line in block.splitlines()]
+def _blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
-def _small(words, number):
-    """The same command for small sizes; results go where the README's later commands look for the first ones."""
-    if words[1] in ("compare", "info", "report"):
-        return words
-    pairs = dict(itertools.pairwise(words))
-    slims = words[1].startswith("--") and "--resume" not in words
-    kept, skip = [words[0]], False
-    for word in words[1:]:
-        if skip or word.partition("=")[0] in (*SMALL_ARGUMENTS, "device"):
-            skip = False
-        elif word in SMALL:
-            skip = True
-        else:
-            kept.append(word)
-    if "--resume" in words:
-        return words
-    if slims:
-        epochs = "0" if pairs.get("--epochs") == "0" else "1"
-        kept += [word for pair in {**SMALL, "--epochs": epochs}.items() for word in pair]
-        kept += [] if "--out" in words else ["--out", f"runs/prune/best{number or ''}"]
-        kept += [] if "--export" in words or not number else ["--export", ""]
-        return kept + [f"{key}={value}" for key, value in SMALL_ARGUMENTS.items()]
-    return [*kept, "--samples", "6", "imgsz=64"]
+def _commands(program):
+    """Return the commands of all pages that begin with the name of a program, as lists of words."""
+    lines = [line for page in PAGES for block in _blocks(page, "sh") for line in block.splitlines()]
+    return [words for words in map(shlex.split, lines) if words[0] == program]
+
+
+def _without(words, *options):
+    """Return the words of a command without some options and their values."""
+    kept = [*words]
+    for option in options:
+        if option in kept:
+            place = kept.index(option)
+            del kept[place : place + 2]
+    return kept
+
+
+def _small(words):
+    """Return a command that slims a model with small sizes. Epochs of 0 stay."""
+    epochs = words[words.index("--epochs") + 1] if "--epochs" in words else None
+    kept = [word for word in _without(words, "--epochs", "--samples", "--rounds") if re.match(r"--|[^=]+$", word)]
+    return [*kept, "--epochs", "0" if epochs == "0" else "1", *SMALL]
+
+
+def _kind(words):
+    """Return what distinguishes a command from others that slim another model, or to another target."""
+    model = Path(words[words.index("--model") + 1])
+    return (model.suffix, *_without(words, "--model", "--data", "--target-macs", "--out"))
+
+
+def _run(words, monkeypatch):
+    monkeypatch.setattr(sys, "argv", words)
+    main()  # it exits where something is wrong
 
 
 @pytest.fixture
 def workplace(scenes_model, tmp_path, monkeypatch):
-    """A folder with the files that the README names."""
-    data = Path(write_scenes(tmp_path / "scenes", train=16, val=8, size=64)).read_text(encoding="utf-8")
+    """A folder with the files that the pages name; it is the working directory."""
+    data = Path(write_scenes(tmp_path / "scenes", train=32, val=8, size=64)).read_text(encoding="utf-8")
     for name in ("data.yaml", "coco.yaml"):
         (tmp_path / name).write_text(data, encoding="utf-8")
     for name in ("best.pt", "yolov8m.pt"):
         shutil.copy(scenes_model, tmp_path / name)
-    Image.new("RGB", (64, 48)).save(tmp_path / "image.jpg")
+    (tmp_path / "my-images").mkdir()
+    for name in ("image.jpg", "my-images/1.jpg", "my-images/2.jpg"):
+        Image.effect_noise((64, 48), 80).convert("RGB").save(tmp_path / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
+def test_every_command_is_understood(tmp_path, monkeypatch):
+    (tmp_path / "my-images").mkdir()
+    monkeypatch.chdir(tmp_path)
+    own = {entry.name for entry in table()}
+    for _, *words in _commands("yolo-prune"):
+        name, arguments = (words[0], words[1:]) if words and words[0] in cli.commands else (UNNAMED, words)
+        parent = click.Context(cli, info_name="yolo-prune")
+        given_words = cli.commands[name].make_context("yolo-prune", arguments, parent).params
+        if name == UNNAMED:
+            options = given({key: value for key, value in given_words.items() if key in own})
+            Parsed.of(read_options(with_train_args(options, given_words["train_args"])))
+
+
 @pytest.mark.slow
-def test_every_command_works(workplace, monkeypatch):
-    done = 0
-    for words in _commands():
-        if words[0] != "yolo-prune" or len(words) == 1:
-            continue  # what sets up this environment and runs these tests; and the next test's
-        monkeypatch.setattr(sys, "argv", _small(words, done))
-        main()  # which exits where something is wrong
-        done += 1
-    assert done > 10
+def test_the_commands_work(workplace, monkeypatch):
+    """Of commands that differ only in the model or the target, the first is run."""
+    slimmings = set()
+    for words in _commands("yolo-prune"):
+        if len(words) == 1 or ELSEWHERE & {*words}:
+            continue
+        if words[1] == "--model":
+            words = _small(words)
+            kind = _kind(words)
+            if kind in slimmings:
+                continue
+            words += [] if "--out" in words else ["--out", f"runs/prune/best{len(slimmings) or ''}"]
+            words += ["--export", ""] if slimmings else []
+            slimmings.add(kind)
+        elif words[1] == "--resume":  # a run that was stopped before its report
+            Path(words[2], "report.html").unlink()
+        elif words[1] == "sensitivity":
+            words += ["--samples", "6", "imgsz=64"]
+        _run(words, monkeypatch)
+    assert len(slimmings) >= 10
     assert {path.name for path in workplace.glob("*.html")} == {"comparison.html", "sensitivity.html"}
-    exports = [words for words in _commands() if words[:2] == ["yolo", "export"]]
-    assert exports
-    for words in exports:  # to a format that needs no other package
-        words = ["format=onnx" if word.startswith("format=") else word for word in words[1:]]
-        code = "from ultralytics.cfg import entrypoint; entrypoint()"
-        subprocess.run([sys.executable, "-c", code, *words], check=True)
+    assert (workplace / "runs" / "prune" / "best" / "report.html").exists()
+    assert (workplace / "runs" / "prune" / "plan" / "plan.json").exists()
+
+
+@pytest.mark.slow
+def test_plain_ultralytics_exports_the_result(workplace, monkeypatch):
+    (words,) = _commands("yolo")
+    out = Path(words[2].removeprefix("model=")).parents[1]
+    slimming = ["--model", "best.pt", "--data", "data.yaml", "--epochs", "0", "--export", "", "--out", str(out)]
+    _run(["yolo-prune", *slimming, *SMALL], monkeypatch)
+    words = ["format=onnx" if word.startswith("format=") else word for word in words]  # which needs no other package
+    code = "from ultralytics.cfg import entrypoint; entrypoint()"
+    subprocess.run([sys.executable, "-c", code, *words[1:]], check=True, capture_output=True)
+    assert (out / "weights" / "pruned.onnx").exists()
 
 
 @pytest.mark.slow
 def test_without_arguments_the_embedded_example_is_slimmed(tmp_path):
-    assert ["yolo-prune"] in _commands()
-    environment = {**os.environ, "YOLO_CONFIG_DIR": str(tmp_path), "YOLO_OFFLINE": "true"}
+    assert ["yolo-prune"] in _commands("yolo-prune")
+    environment = {**os.environ, "YOLO_CONFIG_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
     small = ["--rounds", "1", "--epochs", "1", "--samples", "16", "--out", "out"]
     command = [sys.executable, "-m", "yolo_prune.cli", *small]
-    environment["PYTHONPATH"] = str(ROOT)
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["base"]["map50_95"] > 0.6
@@ -105,21 +154,40 @@ def test_without_arguments_the_embedded_example_is_slimmed(tmp_path):
 
 
 @pytest.mark.slow
-def test_every_example_works(workplace):
-    for block in _blocks("python"):
-        small = block.replace("epochs=3, imgsz=320", "epochs=1, imgsz=64, samples=6, workers=0, out='python'")
-        exec(compile(small, "README.md", "exec"), {})
-    assert (workplace / "python" / "report.html").exists()
+@pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page, "python")], ids=_name)
+def test_the_examples_work(page, workplace):
+    """In a process of their own, because examples register things. Its results go below the working directory."""
+    code = "\n".join(_blocks(page, "python"))
+    code = re.sub(r"\bepochs=[1-9]\d*", "epochs=1", code)
+    code = re.sub(r"(\bprune\(.*)imgsz=640\)", r"\1imgsz=640, samples=6, steps=1, export=())", code)
+    code = code.replace("imgsz=640", "imgsz=64, workers=0, plots=False").replace("640", "64").replace("320", "64")
+    environment = {**os.environ, "YOLO_CONFIG_DIR": str(workplace), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (workplace / "runs" / "prune" / "best" / "report.html").exists()
 
 
-def test_the_table_of_options_is_that_of_the_command():
-    rows = re.findall(r"^\| (`--.*?`) \|", README, re.MULTILINE)
-    told = {name for row in rows for name in re.findall(r"--[a-z-]+", row)}
-    real = {name for option in slim.params for name in (*option.opts, *option.secondary_opts) if name.startswith("--")}
-    assert told == real - {"--help", "--version"}
+def test_the_page_of_options_is_that_of_the_table():
+    text = OPTIONS.read_text(encoding="utf-8")
+    assert text == reference(), "run: python -m yolo_prune.cli.reference > docs/options.md"
+    assert all(f"`{entry.flag}" in text for entry in table())
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_every_option_that_a_page_names_exists(page):
+    commands = cli.commands.values()
+    names = {
+        name for command in commands for option in command.params for name in (*option.opts, *option.secondary_opts)
+    }
+    assert {*re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text(encoding="utf-8"))} <= names
+
+
+def test_the_index_names_every_page():
+    linked = {*re.findall(r"\]\(([\w-]+\.md)\)", INDEX.read_text(encoding="utf-8"))}
+    assert linked == {page.name for page in INDEX.parent.glob("*.md")} - {INDEX.name}
+
+
+@pytest.mark.parametrize("page", LINKED, ids=_name)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if target.startswith("https://"):

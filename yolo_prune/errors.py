@@ -4,7 +4,8 @@
 class RequestError(ValueError):
     """A request that cannot be carried out: says in one line what, where, and what would be right.
 
-    The command turns it into exit status 2; it is always raised before any work has begun.
+    The command turns it into exit status 2. It is raised before anything is written. Within a step of a run it becomes
+    a RunError.
     """
 
 

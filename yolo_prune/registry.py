@@ -48,7 +48,10 @@ class Registry(Generic[T]):
         return self._things[name]
 
     def _import_all(self) -> None:
-        if not self._complete:
-            self._complete = True
-            for module in pkgutil.iter_modules(import_module(self._package).__path__):
-                import_module(f"{self._package}.{module.name}")
+        if self._complete:
+            return
+        earlier = dict(self._things)
+        for module in pkgutil.iter_modules(import_module(self._package).__path__):
+            import_module(f"{self._package}.{module.name}")
+        self._things |= earlier  # what others registered under a name of the package stays in its place
+        self._complete = True

@@ -1,4 +1,4 @@
-"""The command, as a shell runs it."""
+"""`yolo-prune`, as a shell runs it."""
 
 import copy
 import json
@@ -12,18 +12,9 @@ import pytest
 import torch
 from torch.nn.utils import prune as masks
 
+from tests.cli.command import run
 from tests.counting import count
 from yolo_prune import YOLO, PruningPlan
-from yolo_prune.cli import main
-
-
-def _main(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["yolo-prune", *map(str, arguments)])
-    try:
-        main()
-    except SystemExit as stop:
-        return stop.code or 0
-    return 0
 
 
 def _files(directory):
@@ -37,7 +28,7 @@ def _write(path, content):
 
 @pytest.fixture
 def bad_requests(tmp_path):
-    """Requests that are wrong, by what the answer must say."""
+    """Wrong requests, each with words that the answer must contain."""
     where = tmp_path / "inputs"
     where.mkdir()
     garbage = _write(where / "garbage.pt", b"no checkpoint at all")
@@ -53,11 +44,11 @@ def bad_requests(tmp_path):
         ("--model", ("--data", one_class)),
         ("no such file", ("--model", where / "nowhere.pt")),
         ("no such file, and Ultralytics has no model", ("--model", "yolov99n.pt")),
-        ("is named with --model", ("best.pt", "--dry-run")),
+        ("name a model with --model", ("best.pt", "--dry-run")),
         ("garbage.pt", ("--model", garbage)),
         ("give a checkpoint", ("--model", where / "model.onnx")),
         ("yolo99n.yaml", ("--model", "yolo99n.yaml")),
-        ("'magnitude' is not known", (*good, "--criterion", "magnitude")),
+        ("'magnitude' does not exist", (*good, "--criterion", "magnitude")),
         ("target-macs", (*good, "--target-macs", "0%")),
         ("target-macs", (*good, "--target-macs", "120%")),
         ("target-macs", (*good, "--target-macs", "half")),
@@ -65,6 +56,8 @@ def bad_requests(tmp_path):
         ("names no layer", (*good, "--protect", "model.99.*")),
         ("imgz", (*good, "imgz=320")),
         ("key=value", (*good, "imgsz")),
+        ("export format 'coreml' does not exist", (*good, "--export", "coreml")),
+        ("No such option", (*good, "--search", "10m")),
         ("given twice", (*good, "--epochs", "2", "epochs=3")),
         ("No such option", (*good, "--nonsense")),
         ("--rounds", (*good, "--rounds", "two")),
@@ -85,7 +78,7 @@ def test_a_wrong_request_gets_status_2_one_line_and_nothing_written(bad_requests
     before = _files(tmp_path)
     for expected, arguments in bad_requests:
         capsys.readouterr()
-        status = _main(monkeypatch, *arguments, "--out", tmp_path / "out")
+        status = run(monkeypatch, *arguments, "--out", tmp_path / "out")
         lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("yolo-prune: ")]
         assert (status, len(lines)) == (2, 1), (arguments, status, lines)
         assert expected in lines[0], (arguments, lines[0])
@@ -97,7 +90,7 @@ def test_a_wrong_request_gets_status_2_one_line_and_nothing_written(bad_requests
 def test_a_dry_run_writes_the_plan_and_its_cost_and_no_model(tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     arguments = ("--model", "yolov8n.yaml", "--dry-run", "--calibration", "noise", "--samples", 4, "imgsz=160")
-    assert _main(monkeypatch, *arguments, "--target-params", "60%", "--round-to", 4, "--out", out) == 0
+    assert run(monkeypatch, *arguments, "--target-params", "60%", "--round-to", 4, "--out", out) == 0
     assert {p.name for p in _files(tmp_path)} == {"plan.json", "summary.json"}
     plan = PruningPlan.load(out / "plan.json")
     assert plan.target == {"params": "60%"}
@@ -123,7 +116,7 @@ def _checkpoint(path, model):
 
 @pytest.fixture(scope="module")
 def bad_checkpoints(tmp_path_factory):
-    """Files that are no model to slim, by what the answer must say."""
+    """Files that hold no model to slim, each with a word that the answer must contain."""
     where = tmp_path_factory.mktemp("checkpoints")
     base = YOLO("yolov8n-cls.yaml")
     base.save(where / "good.pt")
@@ -138,7 +131,7 @@ def bad_checkpoints(tmp_path_factory):
         _write(where / "empty.pt", b""): "empty",
         _write(where / "half.pt", good[: len(good) // 2]): "corrupted",
         _checkpoint(where / "masked.pt", masked): "masked",
-        _checkpoint(where / "diverged.pt", diverged): "no numbers",
+        _checkpoint(where / "diverged.pt", diverged): "not all finite numbers",
         _checkpoint(where / "fused.pt", fused.fuse(verbose=False)): "fused",
         _checkpoint(where / "quantised.pt", quantised): "quantised",
         _checkpoint(where / "other.pt", torch.nn.Linear(2, 2)): "no Ultralytics YOLO",
@@ -146,10 +139,10 @@ def bad_checkpoints(tmp_path_factory):
     }
 
 
-def test_a_checkpoint_that_cannot_be_slimmed_is_told_in_one_line(bad_checkpoints, tmp_path, monkeypatch, capsys):
+def test_a_checkpoint_that_cannot_be_slimmed_is_refused_in_one_line(bad_checkpoints, tmp_path, monkeypatch, capsys):
     for path, expected in bad_checkpoints.items():
         capsys.readouterr()
-        status = _main(monkeypatch, "--model", path, "--calibration", "noise", "--dry-run", "--out", tmp_path / "out")
+        status = run(monkeypatch, "--model", path, "--calibration", "noise", "--dry-run", "--out", tmp_path / "out")
         lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("yolo-prune: ")]
         assert (status, len(lines)) == (2, 1), (path, status, lines)
         assert expected in lines[0]
@@ -177,50 +170,8 @@ def test_safe_loading_runs_no_code_of_a_checkpoint(arguments, tmp_path):
         assert not touched.exists()
 
 
-def test_info_says_what_was_done(tmp_path, monkeypatch, capsys):
-    yolo = YOLO("yolov8n.yaml")
-    yolo.save(tmp_path / "base.pt")
-    plan = yolo.prune(dry_run=True, criterion="l1", target_macs="80%", imgsz=64, out=tmp_path / "plan").plan
-    yolo.apply_plan(plan).save(tmp_path / "pruned.pt")
-    assert _main(monkeypatch, "info", tmp_path / "base.pt") == 0
-    assert "not slimmed" in capsys.readouterr().out
-    assert _main(monkeypatch, "info", tmp_path / "pruned.pt") == 0
-    assert "80% (macs)" in capsys.readouterr().out
-    done = subprocess.run([sys.executable, "-m", "yolo_prune.cli", "info", str(tmp_path / "pruned.pt"), "--json"],
-                          capture_output=True, text=True, check=True)  # fmt: skip
-    assert PruningPlan.from_dict(json.loads(done.stdout)["history"][0]["plan"]).layers == plan.layers
-
-
 def test_resume_takes_no_other_options_and_needs_a_run(tmp_path, monkeypatch, capsys):
-    assert _main(monkeypatch, "--resume", tmp_path, "--rounds", 2) == 2
-    assert _main(monkeypatch, "--resume", tmp_path) == 2
-    assert _main(monkeypatch, "--resume", tmp_path / "nowhere") == 2
+    assert run(monkeypatch, "--resume", tmp_path, "--rounds", 2) == 2
+    assert run(monkeypatch, "--resume", tmp_path) == 2
+    assert run(monkeypatch, "--resume", tmp_path / "nowhere") == 2
     assert not list(tmp_path.iterdir())
-
-
-def test_help_comes_at_once_without_torch():
-    code = "import sys; sys.argv = ['yolo-prune', '--help']; from yolo_prune.cli import main; main(); "
-    code += "assert not {'torch', 'ultralytics'} & sys.modules.keys()"
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-
-
-def test_help_fits_a_screen_and_groups_the_options():
-    done = subprocess.run([sys.executable, "-m", "yolo_prune.cli", "--help"], env={**os.environ, "COLUMNS": "80"},
-                          capture_output=True, text=True, check=True)  # fmt: skip
-    lines = done.stdout.rstrip().splitlines()
-    assert len(lines) <= 50
-    assert max(map(len, lines)) <= 80
-    headings = [line.rstrip(": ") for line in lines if line.rstrip().endswith(":") and not line.startswith(" ")]
-    assert headings == ["Model and images", "Target", "Choice of channels", "Training", "Results"]
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [("yolo-prune ", {"info", "report", "compare", "sensitivity"}), ("yolo-prune --target", {"--target-macs",
-      "--target-params"}), ("yolo-prune sensitivity --fig", {"--figure"})],
-)  # fmt: skip
-def test_a_shell_completes_what_is_typed(words, expected):
-    environment = {"_YOLO_PRUNE_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
-    done = subprocess.run([sys.executable, "-m", "yolo_prune.cli"], env={**os.environ, **environment},
-                          capture_output=True, text=True, check=True)  # fmt: skip
-    assert {line.partition(",")[2] for line in done.stdout.splitlines()} == expected

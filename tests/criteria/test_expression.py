@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.counting import count
-from yolo_prune import RequestError, criteria
-from yolo_prune.criteria.expression import evaluate, normalized, parse
+from yolo_prune import criteria
+from yolo_prune.criteria.expression import evaluate, has_negative_scores, normalized, parse, terms
+from yolo_prune.errors import RequestError
 
 SCORES = {
     "l1": {"a": torch.tensor([1.0, 2.0, 3.0]).double(), "b": torch.tensor([10.0, 30.0]).double()},
@@ -24,7 +25,7 @@ SCORES = {
         ("zscore(l1) + 0.1*zscore(l2)", "zscore(l1) + 0.1*zscore(l2)"),
     ],
 )
-def test_an_expression_says_in_full_what_it_does(text, written):
+def test_an_expression_is_written_with_all_its_normalisations(text, written):
     assert str(parse(text)) == written
     assert parse(written) == parse(text)
 
@@ -35,8 +36,22 @@ def test_a_family_stands_for_its_best_variant():
     assert name in criteria.names()
 
 
-def test_a_normalisation_holds_where_none_is_named():
-    assert str(parse("l1 + mean(taylor)", normalize="rank")) == "rank(l1) + mean(taylor)"
+def test_a_criterion_without_a_normalisation_gets_its_own():
+    for name in criteria.names():
+        assert str(parse(name)) == f"{criteria.get(name).scale}({name})"
+    assert str(parse("l1 + mean(taylor) + taylor")) == "mean(l1) + mean(taylor) + global(taylor)"
+
+
+def test_terms_come_from_left_to_right():
+    expression = parse("2*(rank(l1) + taylor)*max(l2)")
+    assert [str(term) for term in terms(expression)] == ["rank(l1)", "global(taylor)", "max(l2)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "negative"), [("l1 + zscore(l2)", True), ("0.1*(zscore(l2))", True), ("l1*l2", False)]
+)
+def test_only_a_zscore_is_negative(text, negative):
+    assert has_negative_scores(parse(text)) == negative
 
 
 def test_sums_and_products_are_those_of_the_normalised_scores():
@@ -73,8 +88,8 @@ def test_no_normalisation_changes_the_order_in_a_group(values, how):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("expresiveness", "'expresiveness' is not known; did you mean 'expressiveness'"),
-        ("0.5*l1 + magic", "'magic' is not known"),
+        ("expresiveness", "'expresiveness' does not exist; did you mean 'expressiveness'"),
+        ("0.5*l1 + magic", "'magic' does not exist"),
         ("l1 +", "ends too early"),
         ("", "ends too early"),
         ("l1 l2", "'l2' is not expected"),
@@ -87,18 +102,18 @@ def test_no_normalisation_changes_the_order_in_a_group(values, how):
         ("zscore(l1)*l2", "cannot be multiplied"),
     ],
 )
-def test_what_is_no_expression_is_refused_and_shown(text, problem):
+def test_a_text_that_is_no_expression_is_refused_and_quoted(text, problem):
     with pytest.raises(RequestError) as caught:
         parse(text)
     assert problem in str(caught.value)
-    assert "not known" in problem or repr(text) in str(caught.value)
+    assert "does not exist" in problem or repr(text) in str(caught.value)
 
 
 PIECES = [*"0123456789.+-*/() eE_:,", "l2", "taylor", "rank", "mean", "zscore"]
 
 
 @given(text=st.one_of(st.text(), st.lists(st.sampled_from(PIECES)).map("".join)))
-def test_no_text_whatever_breaks_the_parser(text):
+def test_every_text_is_parsed_or_refused(text):
     count("fuzzed requests, plans and expressions")
     try:
         parsed = parse(text)

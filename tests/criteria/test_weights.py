@@ -3,12 +3,12 @@ import torch
 import torch_pruning as tp
 from torch import nn
 
-from tests.criteria.layers import conv_layer
+from tests.statistics.batches import conv_layer
 from yolo_prune import criteria
 
 
 def _theirs(importance, conv, bn=None):
-    """torch-pruning's importance of a convolution that is the only one in its group."""
+    """Return torch-pruning's importance of a convolution that is the only one in its group."""
     model = nn.Sequential(conv, *([bn] if bn else []))
     graph = tp.DependencyGraph().build_dependency(model, torch.randn(1, conv.in_channels, 8, 8))
     return importance(graph.get_pruning_group(conv, tp.prune_conv_out_channels, list(range(conv.out_channels))))
@@ -58,3 +58,11 @@ def test_opposite_filters_are_far_apart():
     layer.conv.weight.data[3] = layer.conv.weight.data[2]
     scores = criteria.get("fpgm").function(layer, {})
     assert scores[0] > scores[2]
+
+
+def test_the_largest_filter_of_every_layer_has_a_lamp_score_of_one():
+    for seed in range(3):
+        layer = conv_layer(outputs=6, seed=seed)
+        scores = criteria.get("lamp").function(layer, {})
+        assert scores.max() == 1
+        assert scores.argmax() == layer.weight.flatten(1).norm(dim=1).argmax()

@@ -5,27 +5,27 @@ import pytest
 from PIL import Image, ImageDraw
 from ultralytics.data.utils import verify_image_label
 
-from yolo_prune.dataset import resolve
 from yolo_prune.demo.scenes import CLASSES, KEYPOINTS, draw, write_scenes
+from yolo_prune.host.datasets import Wanted, resolve
 
 TASKS = ("detect", "segment", "pose", "obb", "classify", "semantic", "depth")
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_ultralytics_reads_every_image_and_label(task, tmp_path):
-    dataset = resolve(write_scenes(tmp_path, task, train=6, val=5, size=96), None, None, task)
+    dataset = resolve(write_scenes(tmp_path, task, train=6, val=5, size=96), Wanted(None, None, task))
     assert [len(dataset.split(name, 96)) for name in ("train", "val")] == [6, 5]
     if task not in ("depth", "classify"):
         for label in sorted((tmp_path / "labels").rglob("*.txt")):
             image = tmp_path / "images" / label.parent.name / f"{label.stem}.jpg"
             points = KEYPOINTS if task == "pose" else 0
-            *_, found, empty, corrupt, message = verify_image_label(
+            *_, labelled, empty, corrupt, message = verify_image_label(
                 (str(image), str(label), "", task == "pose", len(CLASSES), points, 3, False)
             )
-            assert (found, empty, corrupt, message) == (1, 0, 0, "")
+            assert (labelled, empty, corrupt, message) == (1, 0, 0, "")
 
 
-def test_the_seed_draws_everything(tmp_path):
+def test_the_same_seed_draws_the_same_files(tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         write_scenes(tmp_path / name, "segment", train=2, val=2, size=64, seed=seed)
     files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.[jt][px][gt]")]
@@ -41,11 +41,11 @@ def test_no_image_is_in_both_splits(tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_things_are_where_they_are_said_to_be(seed):
+def test_things_are_at_their_outlines(seed):
     image, things, distances = draw(160, [seed])
     pixels = np.asarray(image, dtype=float)
     assert [thing.distance for thing in things] == sorted((thing.distance for thing in things), reverse=True)
-    nearest = things[-1]  # which nothing hides
+    nearest = things[-1]  # nothing hides it
     mask = Image.new("1", (160, 160))
     ImageDraw.Draw(mask).polygon([tuple(p) for p in nearest.outline], fill=1)
     inside = np.asarray(mask)

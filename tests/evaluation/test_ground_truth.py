@@ -4,14 +4,14 @@ from pathlib import Path
 import pytest
 
 from yolo_prune import RequestError
-from yolo_prune.dataset import resolve
 from yolo_prune.demo.scenes import write_scenes
-from yolo_prune.ground_truth import GroundTruth
+from yolo_prune.evaluation.ground_truth import GroundTruth
+from yolo_prune.host.datasets import Wanted, resolve
 
 
 @pytest.fixture(scope="module")
 def from_json(coco_mini):
-    return resolve(str(coco_mini), None, 80)
+    return resolve(str(coco_mini), Wanted(None, 80))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_images_of_one_name_in_several_folders_are_told_apart(from_json, tmp_pat
             folder = data.parent / kind / "val" / str(number)
             folder.mkdir()
             (folder.parent / f"{number}.{suffix}").rename(folder / f"scene.{suffix}")
-    dataset = resolve(str(data), None, 5)
+    dataset = resolve(str(data), Wanted(None, 5))
     truth = GroundTruth.of(dataset)
     assert len(truth.image_ids) == len(set(truth.image_ids.values())) == 2
     assert truth.average_precision(_perfect(truth))[0] == pytest.approx(1)

@@ -1,15 +1,15 @@
-"""Losses of every task, as Ultralytics takes them."""
+"""Losses of every task, as Ultralytics computes them."""
 
 import pytest
 import torch
 from torch import nn
 from ultralytics.cfg import get_cfg
 
-from yolo_prune.calibration import TrainingImages
-from yolo_prune.dataset import resolve
 from yolo_prune.demo.scenes import write_scenes
-from yolo_prune.loss import loss_of_each, mean_loss
-from yolo_prune.structure.outputs import with_outputs
+from yolo_prune.host.datasets import Wanted, resolve
+from yolo_prune.host.heads import with_outputs
+from yolo_prune.host.images import LabelledImages
+from yolo_prune.host.losses import loss_of_each, mean_loss
 
 MODELS = {
     "detect": "yolov8n", "segment": "yolo26n-seg", "pose": "yolo26n-pose", "obb": "yolo11n-obb",
@@ -19,17 +19,17 @@ MODELS = {
 
 @pytest.fixture(scope="module", params=MODELS)
 def case(request, models, tmp_path_factory):
-    """A model of the task, and batches of three scenes and of each of them alone."""
+    """A model of the task, a batch of three scenes, and a batch of each scene alone."""
     data = write_scenes(tmp_path_factory.mktemp("scenes"), request.param, train=5, val=5, size=96)
-    dataset = resolve(data, None, None, request.param)
+    dataset = resolve(data, Wanted(None, None, request.param))
     source = dataset.split("train", 96)
-    batches = [next(iter(TrainingImages(source, indices, 3))) for indices in ([0, 1, 2], [0], [1], [2])]
+    batches = [next(iter(LabelledImages(source, indices, 3))) for indices in ([0, 1, 2], [0], [1], [2])]
     model = with_outputs(models(f"{MODELS[request.param]}.yaml"), dataset.info)
     return model.eval(), batches[0], batches[1:]
 
 
 def _in_training(model, batch):
-    """Ultralytics' own loss of a batch, with all that heads do in training, but for batch norms."""
+    """Return Ultralytics' own loss of a batch, with the head in training mode except for its batch norms."""
     model.args = get_cfg()
     model.criterion = None
     model.model[-1].train()
@@ -42,7 +42,7 @@ def _in_training(model, batch):
     return loss
 
 
-def test_images_in_a_batch_have_the_losses_they_have_alone(case):
+def test_the_loss_of_a_batch_is_the_sum_of_the_losses_that_images_have_alone(case):
     model, together, alone = case
     expected = sum(_in_training(model, dict(batch)) for batch in alone)
     assert loss_of_each(model, together).item() == pytest.approx(expected, rel=1e-3)
@@ -57,7 +57,7 @@ def test_gradients_reach_the_first_layer(case):
     first.weight.grad = None
 
 
-def test_the_mean_loss_is_that_of_an_image(case):
+def test_the_mean_loss_is_per_image(case):
     model, _, alone = case
     each = [mean_loss(model, [batch]) for batch in alone]
     assert mean_loss(model, alone) == pytest.approx(sum(each) / 3, rel=1e-4)

@@ -1,4 +1,4 @@
-"""Slimmed checkpoints in plain Ultralytics, of both ends of the range that pyproject.toml states."""
+"""Slimmed checkpoints in plain Ultralytics, in the oldest version that is allowed and in the installed one."""
 
 import os
 import re
@@ -10,10 +10,8 @@ import pytest
 import ultralytics
 
 from tests.counting import count
-from tests.structure.plans import random_removal
-from yolo_prune import YOLO
+from tests.host.checkpoints import save_slimmed
 from yolo_prune.demo.scenes import write_scenes
-from yolo_prune.structure import PruningPlan, find_groups
 
 OLDEST = re.search(r"ultralytics<8\.5,>=([\d.]+)", "\n".join(requires("yolo-prune")))[1]
 USE = """
@@ -39,7 +37,7 @@ else:
 
 @pytest.fixture(scope="module", params=[OLDEST, ultralytics.__version__])
 def environment(request, tmp_path_factory):
-    """What a process needs to have that Ultralytics and no yolo_prune, and its version."""
+    """Environment variables that give a process a version of Ultralytics, and the version."""
     if request.param == ultralytics.__version__:
         return {}, request.param
     where = tmp_path_factory.mktemp("ultralytics")
@@ -54,10 +52,7 @@ def environment(request, tmp_path_factory):
 def test_plain_ultralytics_uses_a_slimmed_model_and_refuses_to_rebuild_it(
     environment, models, name, task, safe, tmp_path
 ):
-    model = models(f"{name}.yaml")
-    groups = find_groups(model)
-    slim = PruningPlan.full(model).without(groups, random_removal(groups, seed=1, most=0.5)).apply(model)
-    YOLO(f"{name}.yaml").around(slim).save(tmp_path / "pruned.pt")
+    slim = save_slimmed(models(f"{name}.yaml"), tmp_path / "pruned.pt", f"{name}.yaml")
     added, version = environment
     parameters = sum(p.numel() for p in slim.parameters())
     data = write_scenes(tmp_path / "data", task, train=2, val=2, size=64)

@@ -1,4 +1,4 @@
-"""Made-up summaries, as summary.json holds them: of a run with everything, of one with the least, of another task."""
+"""Made-up summaries with the content of summary.json: of a complete run, of a minimal one, and of another task."""
 
 from __future__ import annotations
 
@@ -8,30 +8,33 @@ from typing import Any
 
 from PIL import Image
 
-from yolo_prune.evaluation import METRICS
-from yolo_prune.reporting.summary import Stage, Summary
-
 CLASSES = ("car", "person", "traffic light", "dog <b>", "a kind of bird with a name that is rather long")
+METRICS = {
+    "detect": {"key": "metrics/mAP50-95(B)", "title": "mAP50-95", "part": "box"},
+    "classify": {"key": "metrics/accuracy_top1", "title": "top-1", "part": None},
+}
 
 
 def made_up(task: str = "detect", **changes: Any) -> dict[str, Any]:
-    """A finished run of two rounds, with what runs have always recorded."""
-    key = METRICS[task].key
+    """Return the summary of a finished run of two rounds, with the values that every version has recorded."""
+    metric = METRICS[task]
+    key = metric["key"]
     rounds = [
-        _stage(1_420_000_000, 2_150_000, {key: 0.381}, {key: 0.312}, latency_ms=15.5, training_kept=0.625),
-        _stage(1_080_000_000, 1_500_000, {key: 0.352}, {key: 0.204}, latency_ms=12.25),
+        stage(1_420_000_000, 2_150_000, {key: 0.381}, {key: 0.312}, latency_ms=15.5, training_kept=0.625),
+        stage(1_080_000_000, 1_500_000, {key: 0.352}, {key: 0.204}, latency_ms=12.25),
     ]
-    summary = Summary(
-        model="model<1>.pt", task=task, metric=METRICS[task], data="d.yaml", criterion="l1", imgsz=320,
-        device="cpu", target={"macs": "54%"}, options={}, seconds={}, notes=["the mAP is no evidence"],
-        base=_stage(2_000_000_000, 3_000_000, {key: 0.402}, latency_ms=20.0), rounds=rounds, final=rounds[-1],
-        seed=0, command="", stock=None, reference=None,
-    )  # fmt: skip
-    return {**json.loads(json.dumps(summary.to_dict())), **changes}
+    return {
+        "model": "model<1>.pt", "task": task, "metric": metric, "data": "d.yaml", "criterion": "l1", "imgsz": 320,
+        "device": "cpu", "target": {"macs": "54%"}, "options": {}, "seed": 0, "command": "", "stock": None,
+        "reference": None, "seconds": {}, "notes": ["the mAP is no evidence"],
+        "base": stage(2_000_000_000, 3_000_000, {key: 0.402}, latency_ms=20.0), "prepared": None, "rounds": rounds,
+        "final": dict(rounds[-1]), "exports": [], "layers": [], "scores": [], "examples": [],
+        "versions": {"yolo-prune": "0.1.0", "torch": "2.9"}, **changes,
+    }  # fmt: skip
 
 
 def full(directory: Path) -> dict[str, Any]:
-    """A run with all that a report can show; its images and checkpoints are written into the directory."""
+    """Return the summary of a run with everything that a report shows; write its images and checkpoints."""
     (directory / "examples").mkdir()
     for kind, color in (("base", "gray"), ("final", "blue")):
         Image.new("RGB", (64, 48), color).save(directory / "examples" / f"a-{kind}.jpg")
@@ -57,7 +60,6 @@ def full(directory: Path) -> dict[str, Any]:
             None,
         ],
         examples=[{"name": "a.jpg", "base": "examples/a-base.jpg", "final": "examples/a-final.jpg"}],
-        sensitivity=sensitivity(),
         exports=[
             {
                 "format": "onnx",
@@ -65,6 +67,8 @@ def full(directory: Path) -> dict[str, Any]:
                 "size_bytes": 6_120_000,
                 "max_abs_diff": 1.25e-5,
                 "latency_ms": 9.75,
+                "base_latency_ms": 15.0,
+                "device": "cpu",
             },
         ],
     )
@@ -77,13 +81,13 @@ def full(directory: Path) -> dict[str, Any]:
 
 
 def reference(**changes: Any) -> dict[str, Any]:
-    """A next smaller stock model, whose accuracy was published."""
+    """Return a next smaller stock model, whose accuracy was published."""
     published = {"title": "mAP50-95", "value": 0.373, "data": "COCO val2017", "imgsz": 640, "source": "https://docs"}
     return {"name": "yolov8n", "macs": 1_100_000_000, "params": 3_010_000, "published": published, **changes}
 
 
 def sensitivity() -> dict[str, Any]:
-    """A sensitivity analysis of three groups, one of which cannot lose as much."""
+    """Return a sensitivity analysis of three groups, of which the last cannot lose 75 % of its channels."""
     groups = [
         {"name": f"model.{i}.cv1.conv", "layers": [f"model.{i}.cv1.conv", f"model.{i}.cv2.conv"], "size": 32,
          "macs_saved": [10_000_000, 20_000_000, 30_000_000],
@@ -97,12 +101,27 @@ def sensitivity() -> dict[str, Any]:
 
 
 def write(summary: dict[str, Any], directory: Path) -> Path:
-    """A run's directory that holds the summary."""
+    """Write the summary of a run into its directory, and return the directory."""
     directory.mkdir(exist_ok=True)
     (directory / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     return directory
 
 
-def _stage(macs: int, params: int, metrics: dict[str, float], before: dict[str, float] | None = None, **values: Any):
-    (figure,) = metrics.values()
-    return Stage(macs, params, metrics, before, map50_95=figure, map50_95_pycocotools=figure + 0.01, **values)
+def stage(
+    macs: int, params: int, metrics: dict[str, float] | None, before: dict[str, float] | None = None, **values: Any
+) -> dict[str, Any]:
+    """Return one stage of a run; what is not given was not measured."""
+    measured = next(iter(metrics.values())) if metrics else None
+    return {
+        "macs": macs,
+        "params": params,
+        "metrics": metrics,
+        "metrics_before_training": before,
+        "per_class": None,
+        "map50_95": measured,
+        "map50_95_pycocotools": None if measured is None else measured + 0.01,
+        "latency_ms": None,
+        "checkpoint": None,
+        "training_kept": None,
+        **values,
+    }

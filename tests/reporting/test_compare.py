@@ -14,8 +14,8 @@ def _figures(page):
 
 def test_each_run_is_a_line_and_a_row(tmp_path):
     runs = [
-        write(made_up(criterion=of, options={"rounds": 1, "epochs": 3}), tmp_path / name)
-        for name, of in (("a", "l1"), ("b", "taylor"))
+        write(made_up(criterion=criterion, options={"rounds": 1, "epochs": 3}), tmp_path / name)
+        for name, criterion in (("a", "l1"), ("b", "taylor"))
     ]
     page = write_comparison(runs, tmp_path / "comparison.html").read_text(encoding="utf-8")
     figures = _figures(page)
@@ -29,14 +29,14 @@ def test_each_run_is_a_line_and_a_row(tmp_path):
     assert "data-differs" not in page
 
 
-def test_what_makes_runs_differ_is_said(tmp_path):
+def test_the_page_names_the_conditions_that_differ(tmp_path):
     runs = [write(made_up(), tmp_path / "a"), write(made_up(imgsz=640, data="other.yaml"), tmp_path / "b")]
     page = write_comparison(runs, tmp_path / "comparison.html").read_text(encoding="utf-8")
     assert re.findall(r'data-differs="([^"]*)"', page) == ["data", "image size"]
     assert "a: d.yaml; b: other.yaml" in " ".join(page.split())
 
 
-def test_runs_of_one_name_are_told_apart(tmp_path):
+def test_runs_in_directories_of_the_same_name_get_different_names(tmp_path):
     for parent in ("one", "two"):
         (tmp_path / parent).mkdir()
     runs = [write(made_up(), tmp_path / parent / "run") for parent in ("one", "two")]
@@ -44,9 +44,9 @@ def test_runs_of_one_name_are_told_apart(tmp_path):
     assert [trace["name"] for trace in _figures(page)["macs"]["data"]] == ["one/run: l1", "two/run: l1"]
 
 
-def test_what_cannot_be_compared_is_refused(tmp_path):
+def test_runs_that_cannot_be_compared_are_refused(tmp_path):
     a, b = write(made_up(), tmp_path / "a"), write(made_up("classify"), tmp_path / "b")
-    with pytest.raises(RequestError, match=r"its task is classify, that of .* detect; compare"):
+    with pytest.raises(RequestError, match=r"its task is classify, but that of .* is detect; compare runs of one task"):
         write_comparison([a, b], tmp_path / "comparison.html")
     with pytest.raises(RequestError, match="nothing: there is no summary"):
         write_comparison([a, tmp_path / "nothing"], tmp_path / "comparison.html")

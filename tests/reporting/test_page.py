@@ -1,4 +1,4 @@
-"""Pages in a real browser."""
+"""The pages in a real browser."""
 
 import shutil
 from itertools import pairwise
@@ -30,7 +30,7 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def reported(tmp_path_factory):
+def report(tmp_path_factory):
     directory = tmp_path_factory.mktemp("run")
     summary = full(directory)
     return write_report(write(summary, directory)), summary
@@ -38,15 +38,15 @@ def reported(tmp_path_factory):
 
 @pytest.fixture
 def opened(browser):
-    """Opens a page, and sees to it that it asks for nothing but itself and complains of nothing."""
-    contexts, complaints, requests = [], [], []
+    """Open pages; check at the end that they requested no other file and logged nothing to the console."""
+    contexts, messages, requests = [], [], []
 
     def open_page(path, scheme="light", width=1200):
         context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800})
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
         page.on("request", lambda request: requests.append(request.url))
         page.goto(path.as_uri())
         page.wait_for_selector(f"html[data-drawn={scheme}]")
@@ -56,28 +56,27 @@ def opened(browser):
     yield open_page
     for context in contexts:
         context.close()
-    assert complaints == []
+    assert messages == []
     assert [url for url in requests if not url.startswith("data:")] == []
 
 
 @pytest.mark.parametrize("width", [1200, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_chart_is_drawn_and_the_page_fits(scheme, width, reported, opened):
-    page = opened(reported[0], scheme, width)
+def test_every_chart_is_drawn_and_the_page_fits(scheme, width, report, opened):
+    page = opened(report[0], scheme, width)
     points = {
-        "trajectory .scatterlayer .point": 3 + 3 + 1 + 1,  # untrained, trained, base, final
+        "trajectory .scatterlayer .point": 3 + 3 + 1 + 1,  # before and after fine-tuning, base, final
         "layers .barlayer .point": 2 * 12,
         "scores-1 .barlayer .point": 3 * 4,
         "classes .scatterlayer .point": 2 * 5,
-        "sensitivity .heatmap-label": 3 * 3 - 1,
     }
-    assert {of: page.locator(f"#chart-{of}").count() for of in points} == points
+    assert {selector: page.locator(f"#chart-{selector}").count() for selector in points} == points
     assert page.locator("#examples img").evaluate_all("all => all.map(image => image.naturalWidth)") == [64, 64]
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
-def test_every_figure_is_that_of_the_summary(reported, opened):
-    path, summary = reported
+def test_every_value_is_that_of_the_summary(report, opened):
+    path, summary = report
     page = opened(path)
     shown = {
         card.get_attribute("data-card"): card.locator(".before, .after, .ratio").all_inner_texts()
@@ -88,15 +87,14 @@ def test_every_figure_is_that_of_the_summary(reported, opened):
         "params": ["1.500 M", "3.000 M", "50.0 %"],
         "size": ["3.25 MB", "6.50 MB", "50.0 %"],
         "latency": ["12.2 ms", "20.0 ms", "61.3 %"],
-        "figure": ["0.352", "0.402", "87.6 %"],
+        "metric": ["0.352", "0.402", "87.6 %"],
     }
     cells = [row.locator("td").all_text_contents() for row in page.locator("#stages tbody tr").all()]
     assert cells == [list(row) for row in rows(summary)]
     cells = [row.locator("td").all_text_contents() for row in page.locator("#formats tbody tr").all()]
     assert cells == [
-        ["PyTorch, base", "6.50 MB", "-", "20.0 ms", "cpu"],
-        ["PyTorch, final", "3.25 MB", "-", "12.2 ms", "cpu"],
-        ["onnx", "6.12 MB", "1.3e-05", "9.8 ms", "cpu"],
+        ["PyTorch", "6.50 MB", "3.25 MB", "-", "20.0 ms", "12.2 ms", "61.3 %", "cpu"],
+        ["onnx", "-", "6.12 MB", "1.3e-05", "15.0 ms", "9.8 ms", "65.0 %", "cpu"],
     ]
     layers = page.locator("#layers tbody tr").evaluate_all(
         "rows => rows.map(r => [...r.cells].map(c => c.textContent))"
@@ -109,14 +107,14 @@ def test_every_figure_is_that_of_the_summary(reported, opened):
     assert lines[1] == ["after fine-tuning", [2.0, 1.42, 1.08], [0.402, 0.381, 0.352]]
 
 
-def test_a_tooltip_says_what_a_point_is(reported, opened):
-    page = opened(reported[0])
+def test_a_tooltip_describes_its_point(report, opened):
+    page = opened(report[0])
     page.locator("#chart-layers .barlayer .point").nth(12).hover(force=True)
     assert page.locator("#chart-layers .hoverlayer").text_content() == "model.0.conv10 of 16 channels (63%)"
 
 
-def test_charts_follow_a_change_of_the_scheme(reported, opened):
-    page = opened(reported[0])
+def test_charts_follow_a_change_of_the_colour_scheme(report, opened):
+    page = opened(report[0])
     color = "getComputedStyle(document.querySelector('#chart-layers .legendtext')).fill"
     light = page.evaluate(color)
     page.emulate_media(color_scheme="dark")
@@ -136,7 +134,7 @@ def test_eighty_classes_stay_readable(tmp_path, opened):
     assert page.locator(".frame.tall").bounding_box()["height"] < 800
 
 
-def test_the_other_pages_are_drawn_too(tmp_path, opened):
+def test_the_other_pages_are_drawn(tmp_path, opened):
     runs = [write(made_up(), tmp_path / name) for name in ("a", "b")]
     page = opened(write_comparison(runs, tmp_path / "comparison.html"), width=390)
     assert page.locator("#chart-macs .scatterlayer .point").count() == 2 * 4

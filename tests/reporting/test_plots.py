@@ -6,10 +6,10 @@ from tests.reporting.summaries import full, made_up
 from yolo_prune.reporting.plots import write_plots
 
 
-def test_each_chart_is_an_image_and_the_callers_plots_are_left_alone(tmp_path):
+def test_each_chart_is_an_image_and_the_callers_plots_stay_unchanged(tmp_path):
     settings, figures = dict(matplotlib.rcParams), pyplot.get_fignums()
     paths = write_plots(full(tmp_path), tmp_path / "plots")
-    assert [path.stem for path in paths] == ["trajectory", "layers", "scores", "classes", "sensitivity"]
+    assert [path.stem for path in paths] == ["trajectory", "layers", "scores", "classes"]
     for path in paths:
         with Image.open(path) as image:
             assert image.format == "PNG"
@@ -18,7 +18,7 @@ def test_each_chart_is_an_image_and_the_callers_plots_are_left_alone(tmp_path):
     assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == sorted(path.name for path in paths)
 
 
-def test_charts_of_eighty_classes_grow_with_them(tmp_path):
+def test_a_chart_grows_with_the_number_of_classes(tmp_path):
     heights = []
     for count in (5, 80):
         summary = made_up()

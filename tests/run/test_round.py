@@ -3,10 +3,9 @@ import shutil
 import pytest
 import torch
 
-from benchmarks.data import prepare
-from yolo_prune import YOLO, PruningPlan, RequestError, RunError, resume
-from yolo_prune import round as one_round
-from yolo_prune.dataset import resolve
+from tests.catalogue import prepare
+from yolo_prune import YOLO, PruningPlan, RunError, resume
+from yolo_prune.host.datasets import Wanted, resolve
 
 
 @pytest.mark.slow
@@ -21,24 +20,21 @@ def test_fine_tuning_can_learn_from_the_model_as_it_was(yolov8n_bccd, bccd, tmp_
     teacher = YOLO(tmp_path / "out" / "weights" / "base.pt").model
     assert sum(p.numel() for p in teacher.parameters()) == result.summary["base"]["params"]
     assert sum(p.numel() for p in result.model.model.parameters()) == result.summary["final"]["params"]
-    with pytest.raises(RequestError, match="distill needs a trained model"):
-        YOLO("yolov8n.yaml").prune(data=bccd, distill=True, out=tmp_path / "untrained")
 
 
 @pytest.mark.slow
-def test_what_training_ruins_is_not_kept(yolov8n_bccd, tmp_path, monkeypatch):
-    """Also where the run was stopped after the training, before that was found out."""
+def test_what_training_ruins_is_not_kept(yolov8n_bccd, tmp_path):
+    """This holds also where the run was stopped between the training and the averaging."""
     data = prepare("bccd", tmp_path, limit=40)
     options = {"data": data, "target_macs": "95%", "rounds": 1, "epochs": 1, "imgsz": 160, "batch": 8, "samples": 8,
                "workers": 0, "export": "", "lr0": 0.5}  # fmt: skip
 
-    def full_disk(*_):
-        raise OSError("no room")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(one_round, "best_share", full_disk)
-        with pytest.raises(RunError, match="no room"):
-            YOLO(yolov8n_bccd).prune(**options, out=tmp_path / "out")
+    yolo = YOLO(yolov8n_bccd)
+    obstacle = tmp_path / "out" / "round1" / "weights" / "averaged.pt.tmp"
+    yolo.add_callback("on_train_end", lambda _: obstacle.mkdir())  # the averaged checkpoint cannot be written
+    with pytest.raises(RunError, match="round 1 failed"):
+        yolo.prune(**options, out=tmp_path / "out")
+    obstacle.rmdir()
     trained = (tmp_path / "out" / "round1" / "weights" / "last.pt").read_bytes()
     summary = resume(tmp_path / "out").summary
     assert (tmp_path / "out" / "round1" / "weights" / "last.pt").read_bytes() == trained  # not anew
@@ -47,7 +43,7 @@ def test_what_training_ruins_is_not_kept(yolov8n_bccd, tmp_path, monkeypatch):
     assert final["map50_95"] == pytest.approx(final["map50_95_before_training"], abs=0.002)
     assert not any("lowered" in note for note in summary["notes"])
     assert YOLO(final["checkpoint"]).overrides["data"] == str(data)
-    left_out = {*resolve(str(data), None, 3).images("train")} - {
+    left_out = {*resolve(str(data), Wanted(None, 3)).images("train")} - {
         *(tmp_path / "out" / "training.txt").read_text().splitlines()
     }
     assert len(left_out) == 10
@@ -75,18 +71,14 @@ def test_training_that_empties_its_directory_takes_nothing_with_it(yolov8n_bccd,
 
 
 @pytest.mark.slow
-def test_training_that_ends_in_no_numbers_is_told(scenes_model, tmp_path, monkeypatch):
-    trained = one_round.fine_tune
+def test_training_that_ends_in_weights_that_are_not_finite_is_an_error(scenes_model, tmp_path):
+    yolo = YOLO(scenes_model)
 
-    def diverges(*args, **kwargs):
-        checkpoint = trained(*args, **kwargs)
-        held = torch.load(checkpoint, weights_only=False)
-        next(held["model"].parameters()).data.fill_(float("nan"))
-        torch.save(held, checkpoint)
-        return checkpoint
+    def diverge(trainer):
+        checkpoint = torch.load(trainer.last, weights_only=False)
+        next(checkpoint["model"].parameters()).data.fill_(float("nan"))
+        torch.save(checkpoint, trainer.last)
 
-    monkeypatch.setattr(one_round, "fine_tune", diverges)
-    with pytest.raises(RunError, match="round 1 failed: training ended with weights that are no numbers"):
-        YOLO(scenes_model).prune(
-            rounds=2, epochs=1, samples=6, steps=1, export="", workers=0, plots=False, out=tmp_path / "out"
-        )
+    yolo.add_callback("on_train_end", diverge)
+    with pytest.raises(RunError, match="round 1 failed: training ended with weights that are not finite numbers"):
+        yolo.prune(rounds=2, epochs=1, samples=6, steps=1, export="", workers=0, plots=False, out=tmp_path / "out")

@@ -1,21 +1,21 @@
-"""Random plans, and what they mean: the original model with the removed channels held at zero."""
+"""Random plans, and a check of what they mean: the original model with the removed channels held at zero."""
 
 from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from yolo_prune.structure import ChannelGroup, PruningPlan
-from yolo_prune.structure.blocks import weight_layers
+from yolo_prune.structure import ChannelGroup, PruningPlan, find_groups
+from yolo_prune.structure.layers import weight_layers
 
 
-def random_removal(groups: list[ChannelGroup], seed: int, most: float = 0.8) -> dict[str, list[int]]:
-    """Units to remove: at random, equally many from tied groups, at most the share `most` of any."""
+def random_removal(groups: Sequence[ChannelGroup], seed: int, most: float = 0.8) -> dict[str, list[int]]:
+    """Draw units to remove: equally many from tied groups, at most the share `most` of any group."""
     draw = random.Random(seed)
     counts: dict[int, int] = {}
     removal = {}
@@ -25,33 +25,44 @@ def random_removal(groups: list[ChannelGroup], seed: int, most: float = 0.8) -> 
     return removal
 
 
+def random_plan(model: nn.Module, seed: int, most: float = 0.8) -> PruningPlan:
+    """Return a plan that removes units at random, at most the share `most` of any group."""
+    groups = find_groups(model)
+    return PruningPlan.full(model).without(groups, random_removal(groups, seed, most))
+
+
+def randomly_slimmed(model: nn.Module, seed: int, most: float = 0.5) -> nn.Module:
+    """Return a copy of the model without some units, drawn at random."""
+    return random_plan(model, seed, most).apply(model)
+
+
 def masked(model: nn.Module, plan: PruningPlan) -> nn.Module:
-    """The full-size model with the channels that the plan removes held at zero, written without the plan's code."""
+    """Return the full-size model with the channels that the plan removes held at zero. It uses no code of the plan."""
     model = copy.deepcopy(model)
     modules = dict(model.named_modules())
     with torch.no_grad():
         for name, keep in plan.layers.items():
             layer, norm = modules[name], modules.get(name.removesuffix("conv") + "bn")
             if isinstance(norm, nn.BatchNorm2d) and name.endswith(".conv"):
-                gone = [c for c in range(norm.num_features) if c not in set(keep.out)]
-                norm.weight[gone] = 0
-                norm.bias[gone] = 0  # and SiLU(0) = 0
+                removed = [c for c in range(norm.num_features) if c not in set(keep.out)]
+                norm.weight[removed] = 0
+                norm.bias[removed] = 0  # and SiLU(0) = 0
                 continue
             of_outputs = layer.weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else layer.weight
-            gone = [c for c in range(of_outputs.shape[0]) if c not in set(keep.out)]
-            of_outputs[gone] = 0
+            removed = [c for c in range(of_outputs.shape[0]) if c not in set(keep.out)]
+            of_outputs[removed] = 0
             if layer.bias is not None:
-                layer.bias[gone] = 0
+                layer.bias[removed] = 0
     return model
 
 
 def input_widths(model: nn.Module) -> dict[str, int]:
-    """How many channels each layer reads, by name: what slimming leaves and no training may change."""
+    """Return how many channels each layer reads, by name. No training may change these numbers."""
     return {name: layer.weight.shape[1] for name, layer in weight_layers(model).items()}
 
 
 def raw_outputs(model: nn.Module, image: torch.Tensor) -> torch.Tensor:
-    """All that the head puts out before decoding, in one row for each image."""
+    """Return all that the head puts out before decoding, in one row for each image."""
     head = model.model[-1].train()
     for norm in head.modules():
         if isinstance(norm, nn.BatchNorm2d):
@@ -64,7 +75,10 @@ def raw_outputs(model: nn.Module, image: torch.Tensor) -> torch.Tensor:
 
 
 def evaluated(model: nn.Module, image: torch.Tensor) -> torch.Tensor:
-    """What the model gives in evaluation, in one row; of detections only the undecoded maps, as ranks may swap."""
+    """Return what the model puts out in evaluation, in one row for each image.
+
+    Of detections it returns only the undecoded maps, because detections with equal scores may change places.
+    """
     with torch.no_grad():
         outputs = model(image)
     maps = outputs[1] if isinstance(outputs, tuple) and isinstance(outputs[1], dict) else outputs

@@ -8,43 +8,28 @@ from hypothesis import strategies as st
 from ultralytics import YOLO as StockYOLO
 
 from tests.counting import count
-from tests.structure.plans import masked, random_removal, raw_outputs
+from tests.structure.exactness import assert_exact
+from tests.structure.plans import random_plan, random_removal, raw_outputs
 from yolo_prune import YOLO, PruningPlan, RequestError
 from yolo_prune.structure import find_groups
-
-TOLERANCE = 1e-4  # invariant 1: raw outputs in float32
-
-
-def _plan(model, seed, most=0.8):
-    groups = find_groups(model)
-    return PruningPlan.full(model).without(groups, random_removal(groups, seed, most))
-
-
-def _assert_exact(model, seed, size=64):
-    plan = _plan(model, seed)
-    image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(seed))
-    slim = plan.apply(model)
-    difference = (raw_outputs(slim, image) - raw_outputs(masked(model, plan), image)).abs().max()
-    assert difference <= TOLERANCE
-    assert sum(p.numel() for p in slim.parameters()) < sum(p.numel() for p in model.parameters())
 
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**16))
 def test_a_slimmed_model_computes_what_the_masked_original_computes(models, seed):
-    _assert_exact(models("yolov8n.yaml"), seed)
+    assert_exact(models("yolov8n.yaml"), seed)
 
 
 @settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 2**16))
-def test_so_does_a_trained_one(yolov8n, seed):
-    _assert_exact(YOLO(yolov8n).model, seed)
+def test_a_slimmed_trained_model_is_exact(yolov8n, seed):
+    assert_exact(YOLO(yolov8n).model, seed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("yaml", ["yolov8m.yaml", "yolov8n-p6.yaml", "yolov8n-p2.yaml"])
-def test_so_do_other_sizes(models, yaml):
-    _assert_exact(models(yaml), seed=1, size=128)
+def test_slimming_is_exact_for_other_sizes(models, yaml):
+    assert_exact(models(yaml), seed=1, size=128)
 
 
 def test_removing_nothing_changes_nothing(models):
@@ -53,10 +38,10 @@ def test_removing_nothing_changes_nothing(models):
     assert torch.equal(raw_outputs(PruningPlan.full(model).apply(model), image), raw_outputs(model, image))
 
 
-def test_the_model_itself_is_not_touched(models):
+def test_the_model_itself_is_not_changed(models):
     model = models("yolov8n.yaml")
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    _plan(model, 0).apply(model)
+    random_plan(model, 0).apply(model)
     after = model.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -64,25 +49,25 @@ def test_the_model_itself_is_not_touched(models):
 
 @settings(max_examples=5, deadline=None)
 @given(first=st.integers(0, 99), second=st.integers(0, 99))
-def test_two_plans_in_one_do_what_they_do_in_turn(models, first, second):
+def test_two_plans_combined_do_what_they_do_one_after_the_other(models, first, second):
     model = models("yolov8n.yaml")
-    one = _plan(model, first, most=0.4)
+    one = random_plan(model, first, most=0.4)
     slim = one.apply(model)
-    two = _plan(slim, second, most=0.4)
+    two = random_plan(slim, second, most=0.4)
     expected, got = two.apply(slim).state_dict(), one.then(two).apply(model).state_dict()
     assert all(torch.equal(expected[name], got[name]) for name in expected)
 
 
-def test_blocks_remember_their_new_widths(models):
-    slim = _plan(models("yolov8n.yaml"), 3).apply(models("yolov8n.yaml"))
+def test_blocks_store_their_new_widths(models):
+    slim = random_plan(models("yolov8n.yaml"), 3).apply(models("yolov8n.yaml"))
     for block in slim.modules():
         if type(block).__name__ == "C2f":
             assert block.c * 2 == block.cv1.conv.out_channels == block.cv1.conv.weight.shape[0]
 
 
-def test_json_gives_the_plan_back_and_names_layers_as_the_contract_says(models, tmp_path):
+def test_json_returns_the_plan_and_names_layers_as_the_contract_says(models, tmp_path):
     model = models("yolov8n.yaml")
-    plan = _plan(model, 0)
+    plan = random_plan(model, 0)
     plan.save(tmp_path / "plan.json")
     assert PruningPlan.load(tmp_path / "plan.json") == plan
     written = json.loads((tmp_path / "plan.json").read_text())
@@ -91,9 +76,9 @@ def test_json_gives_the_plan_back_and_names_layers_as_the_contract_says(models, 
     assert [p.name for p in tmp_path.iterdir()] == ["plan.json"]
 
 
-def test_a_yolo_takes_a_plan_in_every_way(tmp_path):
+def test_a_plan_can_be_applied_to_a_yolo_in_several_ways(tmp_path):
     yolo = YOLO("yolov8n.yaml")
-    plan = _plan(yolo.model, 0)
+    plan = random_plan(yolo.model, 0)
     plan.save(tmp_path / "plan.json")
     slims = [
         yolo.apply_plan(plan).model,
@@ -116,7 +101,7 @@ def _edited(plan, layer, side, change):
     ("layer", "side", "change", "message"),
     [
         ("model.2.cv1.conv", "out", lambda c: c.pop(), "model.2"),  # one half is shorter
-        ("model.0.conv", "out", lambda c: c.pop(), "model.1.conv.*together"),  # its reader still wants it
+        ("model.0.conv", "out", lambda c: c.pop(), "model.1.conv.*together"),  # the layer that reads it keeps it
         ("model.1.conv", "in", lambda c: c.pop(), "together"),
         ("model.0.conv", "out", lambda c: c.append(99), "0 to 15"),
         ("model.0.conv", "out", lambda c: c.reverse(), "ascending"),
@@ -135,6 +120,15 @@ def test_a_plan_that_would_break_the_model_is_refused(models, layer, side, chang
 def test_a_plan_for_another_model_is_refused(models):
     with pytest.raises(RequestError, match="another model"):
         PruningPlan.full(models("yolov8n.yaml")).apply(models("yolov8n-p6.yaml"))
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**16))
+def test_a_plan_says_which_units_it_removes(models, seed):
+    groups = find_groups(models("yolov8n.yaml"))
+    removal = random_removal(groups, seed)
+    plan = PruningPlan.full(models("yolov8n.yaml")).without(groups, removal)
+    assert plan.removed(groups) == {name: units for name, units in removal.items() if units}
 
 
 @pytest.mark.parametrize(
@@ -166,9 +160,9 @@ KEEPS = st.one_of(JSON, st.fixed_dictionaries({"out": CHANNELS, "in": CHANNELS})
         st.fixed_dictionaries({"layers": st.dictionaries(st.sampled_from(["model.0.conv", "x"]), KEEPS)}),
     )
 )
-def test_no_json_whatever_breaks_the_reader_of_plans(models, data):
+def test_arbitrary_json_is_refused_as_a_plan(models, data):
     count("fuzzed requests, plans and expressions")
-    with pytest.raises(RequestError):  # so few layers fit no model
+    with pytest.raises(RequestError):  # one or two layers fit no model
         PruningPlan.from_dict(data).check(models("yolov8n.yaml"))
 
 
@@ -178,8 +172,7 @@ def test_no_json_whatever_breaks_the_reader_of_plans(models, data):
     side=st.sampled_from(["out", "in"]),
     channels=st.lists(st.integers(-1, 70), max_size=70),
 )
-def test_no_edit_of_a_plan_breaks_a_model(models, layer, side, channels):
-    """An edited plan is refused, or applies to a model that runs."""
+def test_an_edited_plan_is_refused_or_gives_a_model_that_runs(models, layer, side, channels):
     count("fuzzed requests, plans and expressions")
     model = models("yolov8n.yaml")
     data = PruningPlan.full(model).to_dict()

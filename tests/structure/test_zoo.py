@@ -7,11 +7,12 @@ import torch
 import torch_pruning as tp
 from torch import nn
 
-from tests.conftest import build
-from tests.structure.plans import evaluated, masked, random_removal, raw_outputs
-from yolo_prune.structure import CostModel, PruningPlan, find_groups
+from tests.networks import build
+from tests.structure.exactness import TOLERANCE
+from tests.structure.plans import evaluated, masked, random_plan, raw_outputs
+from yolo_prune.costs import CostModel
+from yolo_prune.structure import find_groups
 
-TOLERANCE = 1e-4
 DETECT = (
     "yolov3-tiny", "yolov5n", "yolov5n-p6", "yolov6n", "yolov8n", "yolov8n-p2", "yolov8n-p6", "yolov8n-ghost",
     "yolov9t", "yolov9m", "yolov9c", "yolov10n", "yolo11n", "yolo12n", "yolo26n", "yolo26n-p2", "yolo26n-p6",
@@ -21,7 +22,7 @@ OTHER = (
     "yolo11n-obb", "yolo11n-cls", "yolo12n-seg", "yolo12n-cls", "yolo26n-seg", "yolo26n-pose", "yolo26n-obb",
     "yolo26n-cls", "yolo26n-sem", "yolo26n-depth",
 )  # fmt: skip
-LARGE = ("yolov9e", "yolo26x")  # all of them: benchmarks/zoo.py
+LARGE = ("yolov9e", "yolo26x")  # benchmarks/zoo.py has all of them
 
 
 @pytest.mark.parametrize("name", DETECT + OTHER)
@@ -31,32 +32,31 @@ def test_slimming_is_exact_and_counted(models, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE)
-def test_so_it_is_for_large_models(name):
+def test_slimming_large_models_is_exact_and_counted(name):
     _assert_invariants(build(f"{name}.yaml"))
 
 
 def _assert_invariants(model):
-    groups = find_groups(model)
-    plan = PruningPlan.full(model).without(groups, random_removal(groups, seed=1))
+    plan = random_plan(model, seed=1)
     slim, held = plan.apply(model), masked(model, plan)
     size = max(64, 2 * int(model.stride.max()))
     image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     expected = raw_outputs(held, image)
     assert (raw_outputs(slim, image) - expected).abs().max() <= TOLERANCE
     assert (raw_outputs(model, image) - expected).abs().max() > 10 * TOLERANCE
-    cost = CostModel.of(slim, size).full
-    assert cost == CostModel.of(model, size).total(plan.widths)
-    assert cost.params < 0.8 * CostModel.of(model, size).full.params
+    cost, full = CostModel.of(slim, size).full, CostModel.of(model, size)
+    assert cost == full.total(plan.widths)
+    assert cost["params"] < 0.8 * full.full["params"]
     macs, params = _counted(slim, image)
-    assert cost.macs == pytest.approx(macs, rel=1e-3)
-    assert cost.params == params
-    assert [group.name for group in find_groups(slim)] == [group.name for group in groups]
+    assert cost["macs"] == pytest.approx(macs, rel=1e-3)
+    assert cost["params"] == params
+    assert [group.name for group in find_groups(slim)] == [group.name for group in find_groups(model)]
     fused, both = (evaluated(copy.deepcopy(net).fuse(verbose=False), image) for net in (slim, held))
     assert (fused - both).abs().max() <= TOLERANCE * both.abs().max().clamp_min(1)
 
 
 def _counted(model, image):
-    """By torch-pruning, but for ReLU: it would count an activation that blocks share once for every block."""
+    """Count with torch-pruning, with SiLU in place of ReLU: it counts a ReLU that blocks share once for every block."""
     model = copy.deepcopy(model)
     for block in model.modules():
         if isinstance(getattr(block, "act", None), nn.ReLU):

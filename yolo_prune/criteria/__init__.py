@@ -1,6 +1,6 @@
 """How much a channel matters: pure functions of a layer's weights and statistics, and how they are combined."""
 
-from yolo_prune.criteria.criterion import Criterion, alias, get, names, register
+from yolo_prune.criteria.criterion import Criterion, Statistics, alias, get, names, register
 from yolo_prune.criteria.expression import NORMALISATIONS, evaluate, parse, terms
 from yolo_prune.criteria.scoring import needed_statistics, score, score_each, scores_from
 from yolo_prune.statistics import Layer, LayerBatch, Statistic, collect, layers, patches
@@ -11,6 +11,7 @@ __all__ = [
     "Layer",
     "LayerBatch",
     "Statistic",
+    "Statistics",
     "alias",
     "collect",
     "evaluate",

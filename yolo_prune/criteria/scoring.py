@@ -9,6 +9,7 @@ from torch import nn
 
 from yolo_prune.criteria.criterion import Criterion
 from yolo_prune.criteria.expression import Scores, evaluate, parse, terms
+from yolo_prune.errors import RequestError
 from yolo_prune.host.images import Batch
 from yolo_prune.host.model import module_of
 from yolo_prune.statistics import Collected, Wanted, collect, layers, merged
@@ -80,6 +81,7 @@ def scores_from(
 
     Raises:
         ValueError: a criterion needs images, and there were none.
+        RequestError: a score is not finite.
     """
     described = layers(model, seed)
     result = {}
@@ -90,6 +92,9 @@ def scores_from(
         of_layers = {
             name: criterion.function(described[name], statistics.get(name, {})).double().cpu() for name in names
         }
+        bad = [name for name, scores in of_layers.items() if not scores.isfinite().all()]
+        if bad:
+            raise RequestError(f"criterion {criterion.name!r}: the scores of {bad[0]} are not finite on these images")
         result[criterion.name] = {group.name: unit_scores(group, of_layers, criterion.side) for group in groups}
     return result
 

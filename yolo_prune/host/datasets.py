@@ -83,7 +83,7 @@ class Dataset:
         The val split stays. For classification it is a folder of links; otherwise a yaml with a list of the images.
         """
         if self.task == "classify":
-            return _linked(paths, self.info["val"], directory / "training")
+            return _linked(paths, self.info, directory / "training")
         data = directory / "training.yaml"
         listing = data.with_suffix(".txt")
         with atomic(listing) as temporary:
@@ -182,14 +182,19 @@ def _class_folders(data: str, download: bool) -> dict[str, Any]:
     return {**info, "val": info["val"] or info["test"]}
 
 
-def _linked(paths: list[str], val: Any, directory: Path) -> str:
-    """Create a folder for classification that links to the given training images and to a val folder."""
+def _linked(paths: list[str], info: dict[str, Any], directory: Path) -> str:
+    """Create a folder for classification that links to the given training images and to the val folder of a dataset.
+
+    It has a folder for every class, also for those without images, because Ultralytics takes the classes from them.
+    """
     shutil.rmtree(directory, ignore_errors=True)
+    train = Path(info["train"])
+    for folder in filter(Path.is_dir, train.iterdir()):
+        (directory / "train" / folder.name).mkdir(parents=True)
     for number, path in enumerate(map(Path, paths)):
-        link = directory / "train" / path.parent.name / f"{number}-{path.name}"
-        link.parent.mkdir(parents=True, exist_ok=True)
+        link = directory / "train" / path.relative_to(train).parts[0] / f"{number}-{path.name}"
         link.symlink_to(os.path.abspath(path))
-    (directory / "val").symlink_to(os.path.abspath(val), target_is_directory=True)
+    (directory / "val").symlink_to(os.path.abspath(info["val"]), target_is_directory=True)
     return str(directory)
 
 

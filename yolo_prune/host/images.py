@@ -25,7 +25,7 @@ Batch = torch.Tensor | dict[str, Any]  # images alone, or labelled as Ultralytic
 class LabelledImages:
     """Batches of labelled images of a split, not augmented, as Ultralytics' losses take them.
 
-    They may be iterated any number of times. Images are read anew each time, so that memory does not grow with them.
+    They may be iterated any number of times. Images are read again each time, so that memory does not grow with them.
 
     Attributes:
         split: an Ultralytics dataset.

@@ -29,7 +29,7 @@ class YOLO(ultralytics.YOLO):
 
     @property
     def checkpoint(self) -> str | None:
-        """The path of the file that holds the weights of this YOLO; None if no file is known to hold them."""
+        """The path of the file that holds the weights of this YOLO; None if no file holds them."""
         # Ultralytics leaves `ckpt_path` as it was when it trains. The module records the file it was loaded from, but
         # so does a module that was built from a yaml and took over the weights that fitted.
         path = self.ckpt_path and not self.cfg and getattr(self.model, "pt_path", None)

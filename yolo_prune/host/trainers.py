@@ -27,7 +27,8 @@ class KeepsStructure:
     """A mixin that makes a trainer train the module it is given, where it would rebuild it from its yaml.
 
     Ultralytics builds the full-size model and loads into it the weights that fit. A slimmed model would come back
-    full-size and nearly untrained. For a dataset of other classes or keypoints only the output layers are replaced.
+    full-size, with few of its trained weights. For a dataset of other classes or keypoints only the output layers are
+    replaced.
 
     Args:
         loss_hook: changes the loss of every batch; None: the loss of Ultralytics stays as it is.
@@ -42,7 +43,8 @@ class KeepsStructure:
         if self.loss_hook is not None:
             model = unwrap_model(self.model)
             model = getattr(model, "student_model", model)  # of Ultralytics' distillation
-            model.criterion = TrainingLoss(model.criterion or model.init_criterion(), self.loss_hook, model, self)
+            criterion = getattr(model, "criterion", None) or model.init_criterion()
+            model.criterion = TrainingLoss(criterion, self.loss_hook, model, self)
 
     def get_model(self, cfg: str | dict | None = None, weights: nn.Module | None = None, verbose: bool = True):
         if weights is None:

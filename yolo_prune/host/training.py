@@ -36,11 +36,14 @@ def train(
             W&B, ...), as "prune/NAME".
     """
     trainer = partial(yolo.task_map[yolo.task]["trainer"], loss_hook=loss_hook) if loss_hook else None
-    if log:
-        callbacks = {event: [*functions] for event, functions in yolo.callbacks.items()}
-        yolo.callbacks = defaultdict(list, callbacks)  # a copy: the callbacks of the user's YOLO stay as they are
+    callbacks = yolo.callbacks
+    if log:  # in a copy, because the callbacks are also those of the user's YOLO
+        yolo.callbacks = defaultdict(list, {event: [*functions] for event, functions in callbacks.items()})
         yolo.callbacks["on_fit_epoch_end"].insert(0, partial(_add_to_metrics, log))
-    yolo.train(trainer=trainer, **arguments)
+    try:
+        yolo.train(trainer=trainer, **arguments)
+    finally:
+        yolo.callbacks = callbacks
     return Path(yolo.trainer.last)
 
 

@@ -60,8 +60,8 @@ class LossHook(Protocol):
 class TrainingLoss:
     """A criterion of Ultralytics whose loss goes through a hook.
 
-    It stands in the place of `model.criterion`, which Ultralytics calls with the outputs and the batch and removes
-    before it saves a checkpoint. Validation uses the averaged copy of the model, which has the original criterion.
+    It replaces `model.criterion`, which Ultralytics calls with the outputs and the batch and removes before it saves a
+    checkpoint. Validation uses the averaged copy of the model, which has the criterion of Ultralytics.
 
     Args:
         criterion: of Ultralytics.
@@ -105,7 +105,7 @@ class TrainingLoss:
 
     def __getattr__(self, name: str) -> Any:
         """Look up what the criterion of Ultralytics has besides, e.g. `update`, which ends an epoch."""
-        if name == "criterion":
+        if name == "criterion":  # copying and unpickling ask before __init__ has run
             raise AttributeError(name)
         return getattr(self.criterion, name)
 

@@ -1,9 +1,9 @@
-"""Reconstruction: layers that lose inputs are solved by least squares, so that they compute what they computed before.
+"""Reconstruction: layers that lose inputs get new weights by least squares, so that their outputs stay close.
 
-The covariances of what layers read do not depend on the plan: they are measured once, in one pass over the images, and
-serve every layer under every plan. All layers are solved on the inputs of the original model. Solving them one after
-the other, on the inputs that the slimmed model gives them, takes a pass for each layer and gains little
-(benchmarks/reconstruction.py).
+The covariances of what layers read do not depend on the plan. They are measured once, in one pass over the images if
+they fit in memory, and serve every layer under every plan. All layers are solved on the inputs of the original model.
+Solving them one after the other, on the inputs that the slimmed model gives them, takes a pass for each layer and gains
+little (benchmarks/reconstruction.py).
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from torch import nn
 
 from yolo_prune.host.blocks import conv_blocks
 from yolo_prune.host.images import Batch
-from yolo_prune.recovery.least_squares import SMALL, solve
+from yolo_prune.recovery.least_squares import solve
 from yolo_prune.statistics import Collected, Layer, Wanted, collect, layers
 from yolo_prune.statistics.moments import InputMoments
 from yolo_prune.structure import ChannelGroup, PruningPlan
 from yolo_prune.structure.layers import Weighted, is_plain, weight_layers, write_reading_weight
 
+SMALLEST_SCALE = 1e-4  # of a batch norm; weights are not divided by smaller ones
 MEMORY = 2**31  # bytes of covariances that are held at once, unless a single layer needs more
 
 
@@ -121,7 +122,7 @@ def write_with_norm(
     (weight, bias), (mean, covariance) = solution, inputs
     with torch.no_grad():
         scale = scale.double().cpu()
-        scale = torch.where(scale.abs() > SMALL, scale, torch.ones_like(scale))
+        scale = torch.where(scale.abs() > SMALLEST_SCALE, scale, torch.ones_like(scale))
         weight = weight / scale.unsqueeze(1)
         conv.weight.copy_(weight.view_as(conv.weight))
         variance = ((weight @ covariance) * weight).sum(1).clamp_min(0)
@@ -132,7 +133,7 @@ def write_with_norm(
 
 
 def _is_solvable(layer: Layer) -> bool:
-    """Whether lost inputs can be made up for: not where each output reads one input."""
+    """Whether a layer can be solved: not in grouped layers and overlapping transposed convolutions."""
     return layer.geometry.groups == 1 and is_plain(layer.conv)
 
 

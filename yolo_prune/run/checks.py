@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,14 +42,14 @@ def fraction(value: Any) -> str | None:
     return None if _is_number(value) and 0 < value < 1 else "it must lie between 0 and 1"
 
 
-def small_number(value: Any) -> str | None:
+def map_difference(value: Any) -> str | None:
     """Check for a difference of mAP."""
     return None if _is_number(value) and 0 <= value < 1 else "it is a difference of mAP, as 0.02"
 
 
-def non_negative(value: Any) -> str | None:
-    """Check for a finite number of 0 or more."""
-    return None if _is_number(value) and 0 <= value < math.inf else "it must be 0 or more"
+def exponent(value: Any) -> str | None:
+    """Check for an exponent that does not overflow."""
+    return None if _is_number(value) and 0 <= value <= 10 else "it must be 0 or more, and at most 10"
 
 
 def _is_number(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The images of a run: its dataset, the images it calibrates on, and those it holds out."""
+"""The images of a run: its dataset, and the images that it calibrates on."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def measure_stage(request: Request, yolo: YOLO, cost: Cost, title: str) -> Stage
 
 def measure_held_out(request: Request, yolo: YOLO) -> float | None:
     """Measure the task's metric on held-out training images; None where nothing is decided by it."""
-    images = request.guard_images
+    images = request.images_for_max_map_drop
     if images is None:
         return None
     device = request.options.train_args.get("device")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from yolo_prune.errors import RequestError
-from yolo_prune.run.checks import at_least, directory_or, fraction, non_negative, one_of, small_number
+from yolo_prune.run.checks import at_least, directory_or, exponent, fraction, map_difference, one_of
 from yolo_prune.run.targets import Target
 
 IMAGES, TARGET, CHOICE, TRAINING, RESULTS = "Model and images", "Target", "Choice of channels", "Training", "Results"
@@ -54,12 +54,13 @@ class Options:
     data: str | None = option(
         IMAGES, None, "FILE", "Dataset yaml or folder; default: the checkpoint's.",
         "Classification takes a folder. Without a dataset, Ultralytics' small one for the task (coco128 and its like) "
-        "serves for calibration and a look, never for training.",
+        "is used for calibration and a rough figure, never for training.",
     )  # fmt: skip
     calibration: str = option(
         IMAGES, "images", "KIND", "images, representative, noise, or a folder.",
-        "What is measured on: random images of the training split, a representative choice of them (k-means on pooled "
-        "features), noise (needs no data), or a folder of any images. Noise and folders have no labels.",
+        "On these images channels are scored and layers solved: random ones of the training split, a representative "
+        "choice of them (k-means on pooled features), noise (needs no data), or those of a folder. Noise and folders "
+        "have no labels.",
         directory_or(CALIBRATIONS),
     )  # fmt: skip
     samples: int = option(IMAGES, 256, "N", "Number of calibration images.", check=at_least(2))
@@ -69,20 +70,20 @@ class Options:
     )  # fmt: skip
     target_params: str | float | None = option(TARGET, None, "T", "Parameters to keep, as 45% or 12M.")
     max_map_drop: float | None = option(
-        TARGET, None, "X", "Stop after a round that loses more mAP than X.",
+        TARGET, None, "X", "Stop where the mAP is over X below the base's.",
         "The mAP50-95 (or the task's metric) is measured on training images that are held out of the training. The "
         "result is the round before.",
-        small_number,
+        map_difference,
     )  # fmt: skip
     max_layer_ratio: float = option(TARGET, 0.9, "R", "Remove at most this share of a layer.", check=fraction)
     round_to: int = option(TARGET, 1, "K", "Layers keep multiples of K channels.",
                            "Only layers that lose channels are rounded.", at_least(1))  # fmt: skip
     protect: tuple[str, ...] = option(
         TARGET, (), "PATTERN", "Layers that keep all channels; repeatable.",
-        "Patterns as of a shell, e.g. `model.22.*`.",
+        "Patterns as of a shell (`model.22.*`), or the start of a name (`model.22`).",
     )  # fmt: skip
     criterion: str | None = option(
-        CHOICE, None, "EXPR", f"Default: {DEFAULT_CRITERION}.",
+        CHOICE, None, "EXPR", f"How channels are scored; default: {DEFAULT_CRITERION}.",
         "A criterion or an expression of several. Without labels the default is "
         f"{UNLABELLED_CRITERION}.",
     )  # fmt: skip
@@ -91,7 +92,7 @@ class Options:
         "Rank all channels against each other, or take the same share of every layer.", one_of("global", "uniform"),
     )  # fmt: skip
     steps: int | None = option(
-        CHOICE, None, "S", f"Scorings in each round; default: {STEPS} in all.",
+        CHOICE, None, "S", f"Scorings of a round; default: {STEPS} in all.",
         "They are divided among the rounds. A model from a yaml is scored once.", at_least(1),
     )  # fmt: skip
     reconstruct: bool | None = option(
@@ -103,7 +104,7 @@ class Options:
         CHOICE, None, "X", "Divide scores by savings ** X; default: 1.",
         "What a channel saves is counted at the present widths. 0 ignores costs, and is the default for scores that "
         "may be negative.",
-        non_negative,
+        exponent,
     )  # fmt: skip
     rounds: int = option(
         TRAINING, 1, "R", "Rounds, in geometric steps to the target.",
@@ -118,7 +119,7 @@ class Options:
         "By Ultralytics' `distill_model`. Pass `distill_model=FILE` for another teacher.",
     )  # fmt: skip
     average: bool | None = option(
-        TRAINING, None, None, "Average the weights before and after.",
+        TRAINING, None, None, "Average weights before and after training.",
         "The share that loses least on held-out training images is kept. It is the default where a trained model is "
         "fine-tuned on 32 images or more, except for classification and with `--regularize`.",
     )  # fmt: skip
@@ -142,8 +143,7 @@ class Options:
     def __post_init__(self) -> None:
         for entry in table():
             object.__setattr__(self, entry.name, entry.checked(getattr(self, entry.name)))
-        for target in (*self.asked_targets.items(),):
-            Target.parse(*target)
+        self.targets  # noqa: B018  (parsing checks them)
         _check_combinations(self)
 
     @classmethod
@@ -155,19 +155,18 @@ class Options:
             kinds: of cost; an argument "target_KIND" is a target.
         """
         own = {entry.name for entry in table()}
-        targets = {key.removeprefix(TARGET_PREFIX): value for key, value in arguments.items()
-                   if key not in own and key in {TARGET_PREFIX + kind for kind in kinds}}  # fmt: skip
-        others = {key: value for key, value in arguments.items()
-                  if key not in own and key.removeprefix(TARGET_PREFIX) not in targets}  # fmt: skip
+        names = {TARGET_PREFIX + kind: kind for kind in kinds if TARGET_PREFIX + kind not in own}
         given = {key: value for key, value in arguments.items() if key in own}
-        return cls(**given, train_args=others, other_targets=targets)
+        targets = {names[key]: value for key, value in arguments.items() if key in names}
+        train_args = {key: value for key, value in arguments.items() if key not in {*own, *names}}
+        return cls(**given, train_args=train_args, other_targets=targets)
 
     @property
     def asked_targets(self) -> dict[str, Any]:
-        """The targets as the user wrote them, by kind of cost; 54 % of the MACs if none was given."""
+        """The targets as the user wrote them, by kind of cost; DEFAULT_TARGETS if none was given."""
         own = {entry.name: getattr(self, entry.name) for entry in table() if entry.name.startswith(TARGET_PREFIX)}
         asked = {name.removeprefix(TARGET_PREFIX): value for name, value in own.items()} | {**self.other_targets}
-        return {kind: value for kind, value in asked.items() if value is not None} or DEFAULT_TARGETS
+        return {kind: value for kind, value in asked.items() if value is not None} or dict(DEFAULT_TARGETS)
 
     @property
     def targets(self) -> list[Target]:
@@ -181,8 +180,7 @@ class Options:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all options as plain data, for the record."""
-        plain = (str, int, float, list, type(None))
-        train_args = {key: value if isinstance(value, plain) else str(value) for key, value in self.train_args.items()}
+        train_args = {key: _plain(value) for key, value in self.train_args.items()}
         values = {**asdict(self), "protect": [*self.protect], "export": [*self.export], "train_args": train_args}
         return {key: value for key, value in values.items() if key != "other_targets" or value}
 
@@ -199,13 +197,21 @@ class Options:
                 words += [word for pattern in value for word in (entry.flag, pattern)]
             else:
                 words += [entry.flag, ",".join(value) if isinstance(value, tuple) else str(value)]
-        return shlex.join([*words, *(f"{key}={value}" for key, value in self.train_args.items())])
+        others = {TARGET_PREFIX + kind: value for kind, value in self.other_targets.items()} | {**self.train_args}
+        return shlex.join([*words, *(f"{key}={value}" for key, value in others.items())])
 
     def require_new_out(self) -> None:
         """Raise RequestError if the output directory holds anything already."""
         out = self.out and Path(self.out)
         if out and out.exists() and (out.is_file() or any(out.iterdir())):
             raise RequestError(f"out {self.out} exists and is not empty; give a new directory")
+
+
+def _plain(value: Any) -> Any:
+    """Return a train argument as JSON can hold it."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, (str, int, float, type(None))) else str(value)
 
 
 def _check_combinations(options: Options) -> None:

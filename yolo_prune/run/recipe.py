@@ -1,10 +1,12 @@
 """The recipe of a run: its steps in order, from the base to the exported and reported result.
 
-A step whose output is on disk is skipped, so that going on with a stopped run is the same code.
+Stages that were measured and rounds that were finished are on disk and are skipped, so that going on with a stopped run
+is the same code. Saving the result, drawings, exports and the report are done again.
 """
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +39,8 @@ from yolo_prune.run.round import Result, Round, open_trained, original_checkpoin
 from yolo_prune.run.slimming import slim
 from yolo_prune.structure import PruningPlan
 
-WORSE = 0.005  # of the task's metric: fine-tuning may cost so much without a note
+NOTED_DROP = 0.005  # of the task's metric in fine-tuning, above which a note says so
+NOTED_SLOWDOWN = 1.05  # ratio of latencies above which a note says so
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,9 @@ def start(yolo: YOLO, options: Options) -> PruneResult:
     """
     options.require_new_out()
     request = Request.of(yolo, options)
-    directory = _new_directory(request)
     if options.dry_run:
-        return plan_only(Run(request, directory))
+        return plan_only(request)
+    directory = _new_directory(request)
     with Journal.start(directory, yolo, options):
         return carry_out(Run(request, directory))
 
@@ -107,9 +110,9 @@ class Run:
         checkpoint: the last good one.
     """
 
-    def __init__(self, request: Request, directory: Path):
+    def __init__(self, request: Request, directory: Path, clock: Clock | None = None):
         self.request, self.directory = request, directory
-        self.clock, self.checkpoint = Clock(), None
+        self.clock, self.checkpoint = clock or Clock(), None
         self.summary = _summary(request)
 
     def save(self) -> None:
@@ -121,7 +124,7 @@ class Run:
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Run a step. An error says which step failed, which checkpoint is good, and how to go on."""
-        hint = f"go on with: yolo-prune --resume {self.directory}"
+        hint = f"go on with: yolo-prune --resume {shlex.quote(str(self.directory))}"
         try:
             yield
         except KeyboardInterrupt:
@@ -129,21 +132,19 @@ class Run:
             raise
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            if "out of memory" in reason.lower() or "allocate memory" in reason.lower():  # of a GPU; of the computer
+            # The message of a GPU, and that of the main memory.
+            if "out of memory" in reason.lower() or "allocate memory" in reason.lower():
                 reason += " (a new run with a smaller batch= needs less)"
             good = f"the last good checkpoint is {self.checkpoint}; " if self.checkpoint else ""
             raise RunError(f"{name} failed: {reason}; {good}{hint}") from error
 
 
-def plan_only(run: Run) -> PruneResult:
-    """A dry run: the plan and its cost."""
-    request, summary = run.request, run.summary
-    original = PruningPlan.full(request.base.model)
-    try:
-        slimmed = slim(request, request.base.model, original, request.goal(1.0), run.clock, request.untrained)
-    except RequestError:  # only selection finds some targets out of reach; nothing of the request remains
-        run.directory.rmdir()
-        raise
+def plan_only(request: Request) -> PruneResult:
+    """A dry run: the plan and its cost. The directory is created once the plan exists."""
+    clock, original = Clock(), PruningPlan.full(request.base.model)
+    slimmed = slim(request, request.base.model, original, request.goal(1.0), clock, request.untrained)
+    run = Run(request, _new_directory(request), clock)
+    summary = run.summary
     slimmed.plan.save(run.directory / "plan.json")
     summary.layers = _layers(request, slimmed.plan)
     summary.scores = [slimmed.scores]
@@ -208,7 +209,10 @@ def _prepared_base(run: Run) -> YOLO:
             )
             penalty = request.parsed.penalty.create(request.images.calibration.scoring)
             data = training_data(request, run.directory)
-            training = Training(data, request.epochs, directory, request.train_args, objectives=(LABELS, penalty))
+            training = Training(
+                data=data, epochs=request.epochs, directory=directory, arguments=request.train_args,
+                objectives=(LABELS, penalty),
+            )  # fmt: skip
             fine_tune(request.base.copied(), training)
         checkpoint = finished_checkpoint(directory, request.epochs)
         yolo = open_trained(request.base, checkpoint)
@@ -235,15 +239,15 @@ def _all_rounds(run: Run, yolo: YOLO) -> tuple[PruningPlan, Stage]:
             else:
                 result = current.reopen(summary.rounds[number - 1])
                 summary.rounds[number - 1] = result.stage
-        run.checkpoint = result.stage.checkpoint
         if _lost_too_much(run, result.stage):
             summary.note(_stopping_note(run, number, result.stage, previous.stage))
             return previous.plan, previous.stage
+        run.checkpoint = result.stage.checkpoint
     return result.plan, result.stage
 
 
 def _lost_too_much(run: Run, stage: Stage) -> bool:
-    """Whether a round lost more of the metric on held-out images than `max_map_drop` allows."""
+    """Whether the metric on held-out images is more than `max_map_drop` below the base's."""
     most = run.request.options.max_map_drop
     return most is not None and stage.held_out_metric < run.summary.base.held_out_metric - most
 
@@ -253,7 +257,7 @@ def _stopping_note(run: Run, number: int, stage: Stage, kept: Stage) -> str:
     result = "the base itself, not slimmed" if kept is base else f"that of round {number - 1}"
     return (
         f"stopped after round {number}: its {run.request.metric.title} of {stage.held_out_metric:.3f} on "
-        f"{len(run.request.guard_images.indices)} held-out training images is more than "
+        f"{len(run.request.images_for_max_map_drop.indices)} held-out training images is more than "
         f"{run.request.options.max_map_drop:g} below the base's {base.held_out_metric:.3f}; the result is {result}"
     )
 
@@ -262,7 +266,7 @@ def _note_harm(run: Run, number: int, stage: Stage) -> None:
     """Add a note where fine-tuning lowered the metric on the val split."""
     metric = run.request.metric
     before, after = stage.metric_before_training(metric.key), stage.metric(metric.key)
-    if run.request.epochs and before > after + WORSE:
+    if run.request.epochs and before > after + NOTED_DROP:
         run.summary.note(
             f"round {number}: fine-tuning lowered {metric.title} from {before:.3f} to {after:.3f}; "
             "more images, a lower lr0, or no training (--epochs 0) may keep more"
@@ -281,7 +285,7 @@ def _save_result(run: Run, plan: PruningPlan, stage: Stage) -> Path:
             shutil.copyfile(stage.checkpoint, temporary)
     summary.final = replace(stage, checkpoint=str(checkpoint))
     before, after = summary.base.latency_ms, stage.latency_ms
-    if after > before:
+    if after > NOTED_SLOWDOWN * before:
         summary.note(
             f"the slimmed model was measured to be slower ({after:.1f} ms) than the base ({before:.1f} ms): "
             "other work disturbed it, or this device gains nothing"

@@ -76,7 +76,7 @@ class Request:
 
     @classmethod
     def of(cls, yolo: YOLO, options: Options, needs_dataset: bool = False) -> Request:
-        """Resolve a request. Nothing is written.
+        """Resolve a request. No file of the run is written.
 
         Args:
             yolo: to be slimmed; it is not changed.
@@ -143,7 +143,7 @@ class Request:
         return self.dataset.yaml
 
     @property
-    def guard_images(self) -> LabelledImages | None:
+    def images_for_max_map_drop(self) -> LabelledImages | None:
         """The held-out images that `max_map_drop` is judged on; None where it is not set."""
         if self.options.max_map_drop is None:
             return None
@@ -200,6 +200,8 @@ def _problem(base: YOLO, options: Options, parsed: Parsed, imgsz: int) -> Proble
     """Return the problem of the original model. Raises RequestError if the target is out of reach."""
     costs = CostModel(Network.of(base.model, imgsz), parsed.kinds)
     groups = costs.network.groups
+    if not groups:
+        raise RequestError(f"model {base.model_name}: it has no channels that can be removed")
     protected = _protected(options.protect, [m.layer for group in groups for m in group.producers])
     problem = Problem(
         groups, costs, {target.kind: target.of(costs.full) for target in options.targets},
@@ -225,7 +227,7 @@ def _require_enough(images: Images, options: Options, parsed: Parsed, dataset: D
     """Raise RequestError if there are fewer than two training images to compare."""
     compares = images.calibration and parsed.needs_images and options.has_labels
     if compares and len(images.calibration.scoring.indices) < 2:
-        raise RequestError(f"data {dataset.yaml}: there are too few training images to compare any: give 3 or more")
+        raise RequestError(f"data {dataset.yaml}: there are too few training images to compare any; give 3 or more")
 
 
 def _reconstructs(options: Options, untrained: bool, images: Images) -> bool:

@@ -77,6 +77,8 @@ class Round:
         plan.save(self._plan)
         if request.averages:
             checkpoint = self._averaged(checkpoint)
+        elif request.held_out:
+            self._save(open_trained(request.base, checkpoint), checkpoint)
         yolo = open_trained(request.base, checkpoint)  # what is measured is what the file holds, in half precision
         after = measure_stage(request, yolo, plan.cost["final"], self.title)
         record = self.record
@@ -157,11 +159,14 @@ class Round:
             f"{len(held_out.indices)} held-out training images"
         )
         write_json(self._record, self.record | {"training_kept": share})
-        averaged = end.around(between(*models, share))
-        averaged.ckpt["train_args"]["data"] = self.request.training_data  # the dataset with the held-out images
-        with atomic(path) as temporary:
-            averaged.save(temporary)
+        self._save(end.around(between(*models, share)), path)
         return path
+
+    def _save(self, yolo: YOLO, path: Path) -> None:
+        """Save a trained model. It records the complete dataset, not the one without the held-out images."""
+        yolo.ckpt["train_args"]["data"] = self.request.training_data
+        with atomic(path) as temporary:
+            yolo.save(temporary)
 
     def _step(self, plan: PruningPlan) -> dict[str, Any]:
         """Return what a slimmed checkpoint records of how it was slimmed."""

@@ -1,10 +1,10 @@
-"""Selection: which channels are removed, so that the target is met and the lowest scores for their cost go first."""
+"""Selection: remove the units with the lowest score for what they save, until the target is met."""
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from yolo_prune.costs import Cost, get_kind, in_percent, minus
 from yolo_prune.selection.problem import TOLERANCE, Problem, TargetError
@@ -25,17 +25,29 @@ def select(problem: Problem) -> dict[str, list[int]]:
     """
     require_reachable(problem)
     kinds = [*problem.target]
-    weights = dict.fromkeys(kinds, 1.0)
     if len(kinds) == 1 or problem.allocation == "uniform" or not problem.cost_exponent:
-        return _Descent(problem, weights).run()[0]
-    # The weight of each kind is searched so that all targets are met at the same time: by bisection for two kinds. For
-    # more, steps shrink more slowly, so that every weight can still reach 1.
+        return _Descent(problem, dict.fromkeys(kinds, 1.0)).run()[0]
+    return _meeting_all(problem, kinds)
+
+
+def _meeting_all(problem: Problem, kinds: list[str]) -> dict[str, list[int]]:
+    """Search the weight of each kind of cost, so that several targets are met closely at the same time.
+
+    Weight moves from the kind that ends furthest under its target to the one that ends closest: for two kinds this is a
+    bisection. For more, the moves shrink more slowly, so that every weight can still reach 1.
+    """
     weights = dict.fromkeys(kinds, 1 / len(kinds))
     shrink = 1 - 1 / len(kinds)
     step = shrink / 2
-    best, least = {}, math.inf
+    best: dict[str, list[int]] = {}
+    least = math.inf
     for _ in range(TRIES):
-        removed, cost = _Descent(problem, weights).run()
+        try:
+            removed, cost = _Descent(problem, weights).run()
+        except TargetError:
+            if not best:
+                raise
+            break
         under = {kind: (goal - cost[kind]) / problem.base[kind] for kind, goal in problem.target.items()}
         if max(under.values()) < least:
             best, least = removed, max(under.values())
@@ -95,7 +107,8 @@ class _Descent:
             previous, i = heapq.heappop(queue)
             tie = self.ties[i]
             priority, index, saving = self._step(tie)
-            # It rises if neighbours have been narrowed since and the step saves less. The next tie may now be first.
+            # The priority rises if neighbours have been narrowed since, as the step saves less. Then another tie may be
+            # first.
             if queue and priority > previous and priority > queue[0][0]:
                 heapq.heappush(queue, (priority, i))
             elif not self._fits(saving):
@@ -108,7 +121,7 @@ class _Descent:
                     heapq.heappush(queue, (self._step(tie)[0], i))
         return removed_units(self.ties), self.cost
 
-    def _queue(self, numbers) -> list[tuple[float, int]]:
+    def _queue(self, numbers: Iterable[int]) -> list[tuple[float, int]]:
         queue = [(self._step(self.ties[i])[0], i) for i in numbers]
         heapq.heapify(queue)
         return queue
@@ -148,7 +161,6 @@ class _Descent:
         nearest = in_percent(above, base, kind)
         if savings:
             nearest += f" and {in_percent(above - min(savings), base, kind)}"
-        return TargetError(
-            f"no plan ends within 1 % under the target: steps of round-to {self.problem.limits.round_to} are too "
-            f"coarse for this model; the nearest are {nearest}"
-        )
+        step = self.problem.limits.round_to
+        reason = f"steps of round-to {step} are too coarse for this model" if step > 1 else "its steps are too coarse"
+        return TargetError(f"no plan ends within 1 % under the target: {reason}; the nearest are {nearest}")

@@ -1,4 +1,4 @@
-"""Ties: groups that keep equally many units, the smallest thing that a selection decides on."""
+"""Ties: groups that must keep equally many units. Selection decides for each tie."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Tie:
         scores: of the units in the order in which they are removed, the mean over the groups.
         original: units of each group in the original model.
         keeps: the numbers of units that may stay, descending; the first is the present one.
-        per_unit: channels of each layer that belong to one unit of every group.
+        per_unit: the width that each layer loses with one unit of every group.
     """
 
     groups: list[ChannelGroup]
@@ -63,11 +63,11 @@ class Tie:
 
 def find_ties(problem: Problem) -> list[Tie]:
     """Return the ties of a problem. Without scores, units are removed in the order of their numbers."""
-    by_number: dict[int, list[ChannelGroup]] = defaultdict(list)
+    groups_of_tie: dict[int, list[ChannelGroup]] = defaultdict(list)
     for group in problem.groups:
-        by_number[group.tie].append(group)
+        groups_of_tie[group.tie].append(group)
     scores = problem.scores or {group.name: torch.zeros(group.size) for group in problem.groups}
-    return [_tie(groups, problem, [scores[group.name] for group in groups]) for groups in by_number.values()]
+    return [_tie(groups, problem, [scores[group.name] for group in groups]) for groups in groups_of_tie.values()]
 
 
 def removed_units(ties: Iterable[Tie]) -> dict[str, list[int]]:

@@ -17,6 +17,8 @@ from yolo_prune.host.losses import loss_of_each
 from yolo_prune.statistics.layer import Layer, layers
 from yolo_prune.statistics.statistic import LayerBatch, Statistic
 
+_SITES = ("outputs", "pre", "gradient")  # in the order in which they are listened to
+
 Wanted = Mapping[str, Collection[type[Statistic]]]  # kinds of statistics, by the name of the layer
 Collected = dict[str, dict[type[Statistic], Statistic]]
 
@@ -52,7 +54,7 @@ def collect(model: nn.Module, batches: Iterable[Batch], wanted: Wanted) -> Colle
 
 
 def merged(*wanted: Wanted) -> dict[str, list[type[Statistic]]]:
-    """Return what several askers want of one pass, each kind once."""
+    """Combine what is wanted of one pass, each kind once for each layer."""
     result: dict[str, list[type[Statistic]]] = defaultdict(list)
     for request in wanted:
         for name, kinds in request.items():
@@ -73,7 +75,7 @@ def _pass(model: nn.Module, batch: Batch, with_gradients: bool) -> None:
 
 @contextmanager
 def _listening(model: nn.Module, statistics: Collected) -> Iterator:
-    """Update the statistics with all that passes through their layers; yields a function that ends a batch."""
+    """Update the statistics with all that passes their layers; yields a function that forgets the inputs of a batch."""
     described, blocks = layers(model), conv_blocks(model)
     inputs: dict[str, torch.Tensor] = {}  # of the present batch
     handles = []
@@ -92,9 +94,6 @@ def _listening(model: nn.Module, statistics: Collected) -> Iterator:
     finally:
         for handle in handles:
             handle.remove()
-
-
-_SITES = ("outputs", "pre", "gradient")
 
 
 def _remember(inputs: dict[str, torch.Tensor], name: str):

@@ -1,4 +1,4 @@
-"""Network: what tracing a model once shows, and what follows from it for every slimmed version of the model."""
+"""Network: the structure of a model, traced once and updated without tracing when units are removed."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Network:
             RequestError: the model is of a kind whose channels cannot be traced.
         """
         require_supported(model)
-        size = max(TRACE_SIZE, 2 * largest_stride(model))
+        size = _trace_size(model)
         of_groups = of_costs = trace(model, max(size, imgsz))
         if imgsz < size:
             of_costs = trace(model, imgsz, training=False)
@@ -96,14 +96,21 @@ class Network:
 
 def find_groups(model: nn.Module) -> list[ChannelGroup]:
     """Find the groups of removable channels of an Ultralytics model, in network order."""
-    return list(Network.of(model, max(TRACE_SIZE, 2 * largest_stride(model))).groups)
+    return list(Network.of(model, _trace_size(model)).groups)
+
+
+def _trace_size(model: nn.Module) -> int:
+    """Return the image size in pixels from which groups are traced correctly."""
+    return max(TRACE_SIZE, 2 * largest_stride(model))
 
 
 def _shapes(model: nn.Module, traced: Trace) -> dict[str, LayerShape]:
-    makers = {traced.root(channel): use.layer for use in traced.uses if use.side == "out" for channel in use.ids}
+    """Return what costs need of every layer with weights, by name."""
+    producers = {traced.root(channel): use.layer for use in traced.uses if use.side == "out" for channel in use.ids}
     passive: Counter[str] = Counter()
     for ids, elements in traced.passive:
-        passive.update(dict.fromkeys({makers[traced.root(channel)] for channel in ids}, elements))
+        roots = {traced.root(channel) for channel in ids} & producers.keys()  # others cannot be removed
+        passive.update(dict.fromkeys({producers[root] for root in roots}, elements))
     blocks = conv_blocks(model)
     return {
         name: LayerShape(
@@ -124,6 +131,7 @@ def _params(shape: LayerShape) -> int:
 
 
 def _untraced(model: nn.Module, traced: Trace) -> dict[str, str]:
+    """Return the paths and classes of blocks of the user's own that fix channels."""
     modules = dict(model.named_modules())
     paths = sorted({path for path in traced.fixed.values() if path})
     return {path: type(modules[path]).__name__ for path in paths if not is_stock(modules[path])}

@@ -1,0 +1,20 @@
+import json
+import subprocess
+import sys
+
+from tests.cli.command import run
+from yolo_prune import YOLO, PruningPlan
+
+
+def test_info_says_what_was_done(tmp_path, monkeypatch, capsys):
+    yolo = YOLO("yolov8n.yaml")
+    yolo.save(tmp_path / "base.pt")
+    plan = yolo.prune(dry_run=True, criterion="l1", target_macs="80%", imgsz=64, out=tmp_path / "plan").plan
+    yolo.apply_plan(plan).save(tmp_path / "pruned.pt")
+    assert run(monkeypatch, "info", tmp_path / "base.pt") == 0
+    assert "not slimmed" in capsys.readouterr().out
+    assert run(monkeypatch, "info", tmp_path / "pruned.pt") == 0
+    assert "80% (macs)" in capsys.readouterr().out
+    done = subprocess.run([sys.executable, "-m", "yolo_prune.cli", "info", str(tmp_path / "pruned.pt"), "--json"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert PruningPlan.from_dict(json.loads(done.stdout)["history"][0]["plan"]).layers == plan.layers

@@ -1,0 +1,50 @@
+import pytest
+
+from yolo_prune import Options, RequestError
+from yolo_prune.run.targets import Target
+
+BASE = {"macs": 8_000_000_000, "params": 3_000_000}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("macs", "54%", 4.32e9),
+        ("macs", " 54.5 % ", 4.36e9),
+        ("macs", "100%", 8e9),
+        ("macs", "2.5G", 2.5e9),
+        ("macs", "2500m", 2.5e9),
+        ("macs", 2_500_000_000, 2.5e9),
+        ("params", "45%", 1.35e6),
+        ("params", "1.2M", 1.2e6),
+        ("params", "1200K", 1.2e6),
+    ],
+)
+def test_targets_are_read_as_people_write_them(kind, value, expected):
+    assert Target.parse(kind, value).of(BASE) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "value", ["0%", "101%", "-5%", "nan", "half", "", "54 %%", "12T", "0", 0, 0.54, "0.54", True, -1e9, float("nan")]
+)
+@pytest.mark.parametrize("kind", ["macs", "params"])
+def test_a_value_that_is_no_target_is_refused_and_quoted(kind, value):
+    with pytest.raises(RequestError, match=f"target-{kind}") as caught:
+        Options(**{f"target_{kind}": value})
+    assert repr(value) in str(caught.value)
+
+
+def test_a_target_above_the_model_is_refused():
+    with pytest.raises(RequestError, match="8,000,000,000"):
+        Target.parse("macs", "9G").of(BASE)
+
+
+def test_without_a_target_54_percent_of_the_macs_are_kept():
+    assert Options().targets == [Target("macs", 0.54, None)]
+    assert Options().asked_targets == {"macs": "54%"}
+
+
+def test_two_targets_hold_together():
+    options = Options(target_macs="54%", target_params="2M")
+    assert options.targets == [Target("macs", 0.54, None), Target("params", None, 2e6)]
+    assert options.asked_targets == {"macs": "54%", "params": "2M"}
