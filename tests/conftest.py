@@ -7,9 +7,7 @@ from collections import Counter
 
 os.environ.setdefault("YOLO_OFFLINE", "true")  # before Ultralytics is imported: no test needs a network
 if os.environ.get("PYTEST_XDIST_WORKER"):
-    os.environ.setdefault(
-        "OMP_NUM_THREADS", "1"
-    )  # one process for each core is enough
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one process for each core is enough
 
 import pytest
 from torch import nn

@@ -113,32 +113,6 @@ def test_training_through_yolo_prune_keeps_the_structure(slimmed, coco_mini, tmp
 
 
 @pytest.mark.slow
-def test_other_classes_never_give_the_full_model_back(slimmed, bccd, tmp_path):
-    yolo = YOLO(slimmed.directory / "weights" / "pruned.pt")
-    yolo.train(data=bccd, epochs=1, imgsz=160, project=str(tmp_path), plots=False, workers=0)
-    assert len(yolo.model.names) == 3
-    assert sum(p.numel() for p in yolo.model.parameters()) < slimmed.summary["final"]["params"]
-
-
-@pytest.mark.slow
-def test_plain_ultralytics_refuses_to_train_rather_than_give_the_full_model_back(slimmed, coco_mini, tmp_path):
-    """Everything else works there, as the file holds no class of ours."""
-    checkpoint = slimmed.directory / "weights" / "pruned.pt"
-    for arguments in ({"epochs": 1}, {"resume": True}):
-        with pytest.raises((KeyError, AssertionError), match=r"slimmed by yolo-prune|nothing to resume"):
-            StockYOLO(checkpoint).train(data=coco_mini, imgsz=64, project=str(tmp_path / "run"), **arguments)
-    assert not list((tmp_path / "run").rglob("*.pt"))
-    command = "import sys; sys.modules['yolo_prune'] = None\nfrom ultralytics import YOLO\nYOLO(sys.argv[1]).train(data=sys.argv[2], epochs=1, project=sys.argv[3])"  # noqa: E501
-    for safe in ("0", "1"):
-        done = subprocess.run(
-            [sys.executable, "-c", command, checkpoint, coco_mini, tmp_path / "run"],
-            env={**os.environ, "ULTRALYTICS_SAFE_LOAD": safe}, capture_output=True, text=True,
-        )  # fmt: skip
-        assert done.returncode != 0
-        assert "from yolo_prune import YOLO" in done.stderr.splitlines()[-1]
-
-
-@pytest.mark.slow
 def test_a_users_own_model_is_pruned_without_training(yolov8n_bccd, bccd, tmp_path):
     """`prune()` around a stock YOLO; epochs=0; the base stays as it was."""
     base = StockYOLO(yolov8n_bccd)

@@ -15,8 +15,8 @@ from yolo_prune import YOLO, Options, RequestError, criteria, prune
 from yolo_prune.cli.shared import cli
 from yolo_prune.cli.slim import slim
 from yolo_prune.costs import COUNTED
-from yolo_prune.evaluation.runtimes import runtime_names
-from yolo_prune.recovery.objectives import penalty_names
+from yolo_prune.evaluation.runtimes import get_runtime, runtime_names
+from yolo_prune.recovery.objectives import get_objective, penalty_names
 from yolo_prune.run.options import DEFAULT_CRITERION, UNLABELLED_CRITERION, table
 from yolo_prune.run.parsed import Parsed, read_options
 from yolo_prune.selection import ALLOCATIONS
@@ -132,11 +132,20 @@ def test_every_option_of_the_table_is_one_of_the_command_and_of_python():
             assert f"{entry.name}: {entry.help}" in function.__doc__
 
 
+def _is_ours(kind):
+    """Whether a class belongs to the package, not to another test of this process."""
+    return kind.__module__.startswith("yolo_prune.")
+
+
 def test_what_the_table_says_exists_is_registered():
     entries = {entry.name: entry for entry in table()}
     assert {f"target_{kind}" for kind in COUNTED} == {name for name in OWN if name.startswith("target_")}
-    assert all(name in entries["regularize"].more for name in penalty_names())
-    assert all(name in entries["export"].help for name in runtime_names())
+    penalties = [name for name in penalty_names() if _is_ours(get_objective(name))]
+    runtimes = [name for name in runtime_names() if _is_ours(type(get_runtime(name)))]
+    assert {"contribution", "bn-scale", "group-norm"} <= {*penalties}
+    assert {"onnx", "torchscript"} <= {*runtimes}
+    assert all(name in entries["regularize"].more for name in penalties)
+    assert all(name in entries["export"].help for name in runtimes)
     assert all(name in entries["allocation"].help for name in ALLOCATIONS)
     for expression in (DEFAULT_CRITERION, UNLABELLED_CRITERION):
         assert criteria.terms(criteria.parse(expression))

@@ -47,7 +47,8 @@ class LossHook(Protocol):
 
     Attributes:
         original: the model before pruning, in evaluation mode; None where it is not needed.
-        features: names of modules whose outputs are needed, of the student and of the original alike.
+        features: names of blocks whose outputs are needed, of the student and of the original alike. The output of a
+            module before an activation that works in place would hold the values after it.
     """
 
     original: nn.Module | None
@@ -94,7 +95,7 @@ class TrainingLoss:
             label_loss.sum(), self.trainer.epoch, self._progress(), self.trainer.accumulate,
         )  # fmt: skip
         self.batches += 1
-        return self.hook.loss(step), items
+        return self.hook.loss(step).view(1), items  # a vector, to which Ultralytics' distillation appends its term
 
     def _progress(self) -> float:
         return min(1.0, self.batches / max(1, self.trainer.epochs * len(self.trainer.train_loader)))

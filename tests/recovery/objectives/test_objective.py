@@ -95,6 +95,22 @@ def test_an_objective_sees_the_features_of_the_slimmed_model_and_of_the_original
 
 
 @pytest.mark.slow
+def test_an_objective_takes_part_beside_the_distillation_of_ultralytics(scenes_model, scenes, tmp_path):
+    yolo = YOLO(scenes_model)
+    distill = get_objective("distill")(resources=Resources(original_checkpoint=scenes_model))
+    distance = FeatureDistance(range(yolo.model.get_submodule(f"{FEATURE}.conv").out_channels))
+    training = Training(
+        scenes, 1, tmp_path / "run", {"imgsz": 64, "batch": 4, "workers": 0}, objectives=(LABELS, distill, distance),
+        original=yolo.model,
+    )  # fmt: skip
+    fine_tune(yolo.copied(), training)
+    assert len(distance.batches) == 2
+    header, values = (tmp_path / "run" / "results.csv").read_text().splitlines()
+    losses = dict(zip(header.split(","), values.split(","), strict=True))
+    assert float(losses["train/dis_loss"]) > 0
+
+
+@pytest.mark.slow
 def test_a_run_trains_with_a_penalty_of_its_name(scenes_model, tmp_path):
     SquaredWeights.calls.clear()
     result = YOLO(scenes_model).prune(

@@ -39,7 +39,7 @@ class Objective(ABC):
         name: as in options, e.g. "contribution".
         uses_original: whether it compares with the original model, which then runs on every batch.
         by_ultralytics: whether Ultralytics adds the term itself, with strength 1, to a loss that is left to it.
-        features: names of modules whose outputs it compares.
+        features: names of blocks whose outputs it compares, e.g. "model.4.cv2".
 
     Args:
         strength: factor of the term, in the unit of Ultralytics' loss, which sums the losses of a batch's images.
