@@ -10,7 +10,7 @@ TRAIN, VAL = 256, 128  # images
 
 
 def scenes_yaml() -> str:
-    """Return the yaml of the images, which are drawn once, below Ultralytics' datasets directory."""
+    """Return the path of the dataset's yaml. The first call draws the images below Ultralytics' datasets directory."""
     from yolo_prune.demo.scenes import write_scenes
     from yolo_prune.host.settings import datasets_directory
 

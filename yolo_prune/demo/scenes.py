@@ -1,4 +1,4 @@
-"""Rendered scenes: images of five shapes with overlap, clutter and noise, drawn by a seed, labelled for every task."""
+"""Rendered scenes: images of five shapes with overlap, clutter and noise, with labels for every task."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw
 CLASSES = ("disc", "square", "triangle", "star", "cross")
 KEYPOINTS = 5  # the centre, and the leftmost, rightmost, highest and lowest point
 FARTHEST = 10.0  # metres
-MOST = 7  # things in a scene
-FINER = 3  # pixels that are drawn for one in the image, per side
+MAX_THINGS = 7  # in one scene
+SCALE = 3  # pixels drawn for each pixel of the image, per side
 
 
 def _around(*radii: float, turn: float = 0.0) -> np.ndarray:
@@ -53,23 +53,23 @@ class Thing:
 
 
 def draw(size: int, seed: list[int], kind: int | None = None) -> tuple[Image.Image, list[Thing], np.ndarray]:
-    """A scene: the image, the things in it, far ones first, and distances (size, size) in metres.
+    """Draw a scene. Returns the image, its things (the farthest first), and the distances (size, size) in metres.
 
-    There are one to seven things in it of any kind; given a kind, one of that kind.
+    The scene has one to seven things of any kind. With `kind`, it has one thing of that kind.
     """
     random = np.random.default_rng(seed)
     image = _background(size, random)
     pen = ImageDraw.Draw(image)
     distances = np.linspace(FARTHEST, 0.6 * FARTHEST, size, dtype=np.float32)[:, None].repeat(size, 1)
     things: list[Thing] = []
-    count = random.integers(1, MOST + 1) if kind is None else 1
+    count = random.integers(1, MAX_THINGS + 1) if kind is None else 1
     for distance in sorted(random.uniform(1, 0.55 * FARTHEST, count), reverse=True):
         thing = _thing(size, float(distance), random, kind)
         if any(np.linalg.norm(thing.corners.mean(0) - other.corners.mean(0)) < size / 7 for other in things):
-            continue  # it would hide what is behind it
+            continue  # it would hide the thing behind it
         things.append(thing)
         shade = tuple(int(0.6 * c) for c in thing.colour)
-        pen.polygon([tuple(FINER * p) for p in thing.outline], fill=thing.colour, outline=shade, width=FINER)
+        pen.polygon([tuple(SCALE * p) for p in thing.outline], fill=thing.colour, outline=shade, width=SCALE)
         distances[_inside(thing.outline, size)] = thing.distance
     pixels = np.asarray(image.resize((size, size), Image.Resampling.BOX), dtype=np.float32)
     pixels = pixels + random.normal(0, random.uniform(2, 14), pixels.shape)
@@ -80,14 +80,14 @@ def write_scenes(directory: Path, task: str = "detect", *, train: int, val: int,
     """Write a dataset of scenes for a task of Ultralytics.
 
     Args:
-        directory: new or empty; made if it is not there.
+        directory: the directory to write to, new or empty.
         task: "detect", "segment", "pose", "obb", "classify", "semantic" or "depth".
-        train, val: images in the splits, which have none in common; for "classify" at least one of each class.
-        size: of the square images, in pixels.
-        seed: of everything that is drawn.
+        train, val: number of images in each split. Use at least one for each class with "classify".
+        size: width and height of the images, in pixels.
+        seed: seed of the drawing.
 
     Returns:
-        What Ultralytics takes as `data`: the path of a yaml, or of the directory (classify).
+        The value for `data` of Ultralytics: the path of a yaml, or of the directory (classify).
     """
     directory = directory.absolute()
     for number, (split, count) in enumerate((("train", train), ("val", val))):
@@ -117,8 +117,8 @@ def write_scenes(directory: Path, task: str = "detect", *, train: int, val: int,
 
 
 def _background(size: int, random: np.random.Generator) -> Image.Image:
-    """Soft clouds with lines and dots that look like no shape, finer than the image."""
-    fine = size * FINER
+    """Soft clouds with lines and dots, at the resolution of drawing. None of them looks like a shape."""
+    fine = size * SCALE
     clouds = Image.fromarray(random.integers(40, 216, (5, 5, 3), dtype=np.uint8))
     image = clouds.resize((fine, fine), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(image)
@@ -126,9 +126,9 @@ def _background(size: int, random: np.random.Generator) -> Image.Image:
         (x, y), colour = random.uniform(0, fine, 2), tuple(random.integers(0, 256, 3).tolist())
         if random.random() < 0.5:
             ends = random.uniform(0, fine, 2)
-            pen.line([x, y, *ends], fill=colour, width=int(FINER * random.integers(1, 4)))
+            pen.line([x, y, *ends], fill=colour, width=int(SCALE * random.integers(1, 4)))
         else:
-            r = FINER * size * random.uniform(0.003, 0.015)
+            r = SCALE * size * random.uniform(0.003, 0.015)
             pen.ellipse([x - r, y - r, x + r, y + r], fill=colour)
     return image
 

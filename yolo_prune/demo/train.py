@@ -1,4 +1,4 @@
-"""How the embedded model was made: `python -m yolo_prune.demo.train scenes.pt`, 1200 rendered scenes, from nothing."""
+"""Train the embedded model from random weights on 1200 rendered scenes: `python -m yolo_prune.demo.train scenes.pt`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ IMAGES = 1200
 EPOCHS = 30
 SIZE = 160  # pixels
 SEED = 0
-RECORDED = {"task": "detect", "imgsz": SIZE, "seed": SEED, "epochs": EPOCHS}  # and no path of the machine
+RECORDED = {"task": "detect", "imgsz": SIZE, "seed": SEED, "epochs": EPOCHS}  # no paths of the machine
 
 
 def train(path: Path, images: int = IMAGES, epochs: int = EPOCHS) -> None:
-    """Train YOLOv8n on scenes of five shapes, and write its checkpoint, in half precision as all of Ultralytics.
+    """Train YOLOv8n on scenes of five shapes, and write its checkpoint in half precision, as Ultralytics does.
 
-    Not one of the images of the val split, which any number of scenes of this seed have in common, is trained on.
+    No image of the val split is trained on. The splits of one seed differ for any number of images.
     """
     with tempfile.TemporaryDirectory() as directory:
         data = write_scenes(Path(directory, "scenes"), train=images, val=200, size=SIZE, seed=SEED)
