@@ -1,6 +1,6 @@
 import pytest
 
-from yolo_prune.files import atomic
+from yolo_prune.files import atomic, size_of
 
 
 def test_a_file_appears_only_when_it_is_complete(tmp_path):
@@ -25,3 +25,11 @@ def test_what_was_there_stays_when_writing_fails(tmp_path):
     with pytest.raises(OSError, match="full"):
         fill_the_disk()
     assert path.read_text() == "old"
+
+
+def test_the_size_of_a_directory_is_that_of_its_files(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "model.xml").write_bytes(b"abc")
+    (tmp_path / "deep" / "model.bin").write_bytes(b"defgh")
+    assert size_of(tmp_path / "model.xml") == 3
+    assert size_of(tmp_path) == 8

@@ -20,6 +20,13 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a directory."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return path.stat().st_size
+
+
 def write_json(path: Path, data: Any) -> None:
     """Write plain data as JSON, completely or not at all."""
     with atomic(path) as temporary:

@@ -14,6 +14,7 @@ from torch import nn
 from yolo_prune.evaluation.latency import median_ms
 from yolo_prune.evaluation.runtimes import Outputs, get_runtime
 from yolo_prune.evaluation.runtimes.runtime import flat
+from yolo_prune.files import size_of
 from yolo_prune.host.console import quiet
 from yolo_prune.host.model import YOLO
 
@@ -78,7 +79,7 @@ def export(checkpoint: Path, format: str, imgsz: int, images: torch.Tensor, base
             run_base = runtime.open(_export_copy(base, Path(directory, "base.pt"), format, imgsz))
             runs.append(lambda: run_base(images[:1]))
         latency, *base_latency = median_ms(runs, seconds=1.5 * len(runs))
-    size = path.stat().st_size
+    size = size_of(path)
     return Exported(format, str(path), size, difference, latency, *(base_latency or [None]), runtime.device)
 
 

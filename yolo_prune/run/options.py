@@ -92,8 +92,8 @@ class Options:
         "Rank all channels against each other, or take the same share of every layer.", one_of("global", "uniform"),
     )  # fmt: skip
     steps: int | None = option(
-        CHOICE, None, "S", f"Scorings of a round; default: {STEPS} in all.",
-        "They are divided among the rounds. A model from a yaml is scored once.", at_least(1),
+        CHOICE, None, "S", f"Scorings in each round; default: {STEPS} / rounds.",
+        "The default is rounded up. A model from a yaml is scored once.", at_least(1),
     )  # fmt: skip
     reconstruct: bool | None = option(
         CHOICE, None, None, "Solve layers that lose inputs.",
