@@ -35,7 +35,13 @@ def test_a_copied_yolo_has_its_own_weights():
 
 def test_another_checkpoint_is_opened_as_the_same_kind(models, tmp_path):
     path = save(models("yolov8n.yaml"), tmp_path / "model.pt")
-    assert type(Other("yolov8n.yaml").opened(path)) is Other
+    yolo, calls = Other("yolov8n.yaml"), []
+    yolo.add_callback("on_train_start", calls.append)
+    opened = yolo.opened(path)
+    assert type(opened) is Other
+    assert opened.callbacks == yolo.callbacks
+    opened.add_callback("on_train_start", calls.append)
+    assert opened.callbacks != yolo.callbacks
 
 
 def test_the_checkpoint_is_the_file_that_holds_the_weights(models, tmp_path):

@@ -55,7 +55,7 @@ def _parsed(**arguments):
         ({"distill": True, "distill_model": "yolov8m.pt"}, "leave it out"),
         ({"regularize": "bn-scale:0.1", "epochs": 0}, "epochs is 0"),
         ({"regularize": "bn-scale:0.1", "device": "0,1"}, "one device"),
-        ({"export": "onnx,coreml"}, "'coreml' does not exist; there are: onnx, torchscript"),
+        ({"export": "onnx,coreml"}, "'coreml' does not exist; there are: "),
         ({"protect": [3]}, "text or a list of it"),
         ({"learning_rate": 0.1}, "'learning_rate' is neither"),
         ({"target_mac": "54%"}, "did you mean 'target_macs'"),

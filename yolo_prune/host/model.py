@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,8 +72,15 @@ class YOLO(ultralytics.YOLO):
         return self.around(copy.deepcopy(self.model))
 
     def opened(self: Y, path: str | os.PathLike) -> Y:
-        """Return a YOLO of the same kind from another checkpoint."""
-        return type(self)(path)
+        """Return a YOLO of the same kind from another checkpoint, with copies of the callbacks of this one."""
+        other = type(self)(path)
+        other.callbacks = copied_callbacks(self)
+        return other
+
+
+def copied_callbacks(yolo: Model) -> dict[str, list[Callable]]:
+    """Return the callbacks of a YOLO in lists of their own, so that adding one does not change that YOLO."""
+    return defaultdict(list, {event: [*functions] for event, functions in yolo.callbacks.items()})
 
 
 def module_of(model: Any) -> nn.Module:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections import defaultdict
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from ultralytics.nn.tasks import DepthModel, PoseModel, load_checkpoint
 from ultralytics.utils.torch_utils import strip_optimizer
 
 from yolo_prune.files import atomic
+from yolo_prune.host.model import copied_callbacks
 from yolo_prune.host.training_loss import LossHook
 
 
@@ -37,8 +37,8 @@ def train(
     """
     trainer = partial(yolo.task_map[yolo.task]["trainer"], loss_hook=loss_hook) if loss_hook else None
     callbacks = yolo.callbacks
-    if log:  # in a copy, because the callbacks are also those of the user's YOLO
-        yolo.callbacks = defaultdict(list, {event: [*functions] for event, functions in callbacks.items()})
+    if log:
+        yolo.callbacks = copied_callbacks(yolo)  # they are also those of the user's YOLO
         yolo.callbacks["on_fit_epoch_end"].insert(0, partial(_add_to_metrics, log))
     try:
         yolo.train(trainer=trainer, **arguments)

@@ -50,7 +50,8 @@ def ridge_factor(covariance: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     """Return the Cholesky factor of a covariance with a ridge on its diagonal.
 
     Sums in single precision cannot tell an input that hardly varies beside its mean from one that does not vary at all.
-    The ridge is raised until it covers the rounding.
+    Without rounding, no pivot would be smaller than its ridge. The ridge is raised until that holds, except for a
+    factor of two.
 
     Raises:
         RequestError: the covariance has values that are not finite.
@@ -59,8 +60,8 @@ def ridge_factor(covariance: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     single = torch.finfo(torch.float32)
     floor = SMALL * variance.mean() + single.eps * mean.square().max() + single.tiny
     for tenfold in range(8):
-        ridge = torch.diag(RIDGE * 10**tenfold * (variance + floor))
-        factor, failed = torch.linalg.cholesky_ex(covariance + ridge)
-        if not failed:
+        ridge = RIDGE * 10**tenfold * (variance + floor)
+        factor, failed = torch.linalg.cholesky_ex(covariance + torch.diag(ridge))
+        if not failed and bool((factor.diagonal().square() >= ridge / 2).all()):
             return factor
     raise RequestError("reconstruct: the model computes no finite values on the calibration images")
