@@ -35,6 +35,18 @@ def _perfect(truth):
     ]
 
 
+def test_a_split_without_objects_has_no_mean_average_precision(tmp_path):
+    data = write_scenes(tmp_path / "scenes", train=2, val=2, size=64)
+    for labels in (tmp_path / "scenes" / "labels" / "val").glob("*.txt"):
+        labels.write_text("")
+    dataset = resolve(data, Wanted(None, 5))
+    truth = GroundTruth.of(dataset)
+    assert not truth.has_objects
+    detection = {"image": dataset.images("val")[0], "class": 0, "bbox": [1, 1, 9, 9], "score": 0.9}
+    assert truth.average_precision([detection]) == (None, None)
+    assert truth.average_precision([]) == (None, None)
+
+
 def test_perfect_detections_score_one_and_none_score_zero(from_json, from_labels):
     for dataset, source in ((from_json, "annotations"), (from_labels, "labels")):
         truth = GroundTruth.of(dataset)

@@ -20,7 +20,13 @@ def test_words_are_parsed_as_the_command_of_ultralytics_does():
 
 @pytest.mark.parametrize(
     ("word", "message"),
-    [("yolov8n.pt", "name a model with --model"), ("fast", "as key=value"), ("=3", "as key=value")],
+    [
+        ("yolov8n.pt", "name a model with --model"),
+        ("best.pt/", "name a model with --model"),
+        ("model=best.pt", "name the model with --model best.pt"),
+        ("fast", "as key=value"),
+        ("=3", "as key=value"),
+    ],
 )
 def test_a_word_of_another_form_is_refused(word, message):
     with pytest.raises(RequestError, match=message):

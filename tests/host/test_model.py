@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from ultralytics import YOLO as StockYOLO
@@ -6,7 +8,7 @@ from tests.host.checkpoints import SHORT, save, shapes
 from tests.structure.plans import randomly_slimmed
 from yolo_prune import RequestError
 from yolo_prune.demo.scenes import write_scenes
-from yolo_prune.host.model import YOLO, load, module_of, of_kind
+from yolo_prune.host.model import YOLO, load, module_of, of_kind, working_copy
 
 
 class Other(YOLO):
@@ -31,6 +33,29 @@ def test_a_copied_yolo_has_its_own_weights():
     with torch.no_grad():
         copied.model.model[0].conv.weight.zero_()
     assert yolo.model.model[0].conv.weight.abs().sum() > 0
+
+
+@pytest.mark.parametrize("names", [["a", "b"], ("a", "b"), {"0": "a", "1": "b"}, {0: "a", 1: "b"}])
+def test_a_working_copy_is_in_float32_and_names_classes_by_index(models, names):
+    model = copy.deepcopy(models("yolov8n.yaml")).half()
+    model.names = names
+    copied = working_copy(model)
+    assert copied.names == {0: "a", 1: "b"}
+    assert {parameter.dtype for parameter in copied.parameters()} == {torch.float32}
+    assert model.names == names
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float16}
+
+
+def test_class_names_without_an_index_are_refused(models):
+    model = copy.deepcopy(models("yolov8n.yaml"))
+    model.names = {"disc": "a"}
+    with pytest.raises(RequestError, match="names by index"):
+        working_copy(model)
+
+
+def test_a_slash_behind_a_checkpoint_is_of_no_consequence(models, tmp_path):
+    path = save(models("yolov8n.yaml"), tmp_path / "model.pt")
+    assert load(f"{path}/").checkpoint == str(path)
 
 
 def test_another_checkpoint_is_opened_as_the_same_kind(models, tmp_path):

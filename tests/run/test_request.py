@@ -52,6 +52,34 @@ def test_a_model_of_grey_images_is_slimmed_and_exported_without_any(tmp_path):
     assert result.summary["exports"][0]["max_abs_diff"] < 1e-2
 
 
+def test_a_val_split_without_objects_is_noted(scenes_model, tmp_path):
+    data = write_scenes(tmp_path / "data", train=8, val=2, size=64)
+    options = Options(data=data, epochs=0, train_args={"imgsz": 64, "workers": 0})
+    assert not any("no objects" in note for note in Request.of(YOLO(scenes_model), options).notes())
+    for labels in (tmp_path / "data" / "labels" / "val").glob("*.txt"):
+        labels.write_text("")
+    assert any("has no objects" in note for note in Request.of(YOLO(scenes_model), options).notes())
+
+
+def _planned(yolo, out):
+    options = {"calibration": "noise", "samples": 2, "criterion": "expressiveness*l1", "target_macs": "90%"}
+    return yolo.prune(**options, epochs=0, dry_run=True, imgsz=64, out=out).plan
+
+
+def test_the_plan_is_the_same_in_inference_mode_and_without_gradients(scenes_model, tmp_path):
+    plan = _planned(YOLO(scenes_model), tmp_path / "1")
+    for number, mode in enumerate((torch.inference_mode, torch.no_grad)):
+        with mode():
+            assert _planned(YOLO(scenes_model), tmp_path / f"2{number}").layers == plan.layers
+
+
+def test_a_model_in_half_precision_is_worked_on_in_float32(scenes_model, tmp_path):
+    yolo = YOLO(scenes_model)
+    yolo.model.half()
+    assert _planned(yolo, tmp_path / "half").cost["final"]["macs"] > 0
+    assert next(yolo.model.parameters()).dtype == torch.float16
+
+
 def test_a_dry_run_needs_no_data_for_epochs_that_it_does_not_train(scenes_model, tmp_path):
     options = {"criterion": "l1", "epochs": 3, "target_macs": "90%", "dry_run": True, "imgsz": 64}
     plan = YOLO(scenes_model).prune(**options, out=tmp_path / "out").plan

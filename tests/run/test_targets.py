@@ -34,6 +34,14 @@ def test_a_value_that_is_no_target_is_refused_and_quoted(kind, value):
     assert repr(value) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("value", "meant"), [("54", "54%"), (54, "54%"), (100, "100%"), (0.54, "54%"), ("0.5", "50%"), ("7.5", "7.5%")]
+)
+def test_a_share_without_its_sign_is_refused_with_the_sign(value, meant):
+    with pytest.raises(RequestError, match=f'did you mean "{meant}"'):
+        Target.parse("macs", value)
+
+
 def test_a_target_above_the_model_is_refused():
     with pytest.raises(RequestError, match="8,000,000,000"):
         Target.parse("macs", "9G").of(BASE)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from yolo_prune.cli.shared import CONTEXT, DEBUG, cli, console
+from yolo_prune.cli.shared import CONTEXT, DEBUG, cli, console, page_path
 
 
 @cli.command(context_settings=CONTEXT)
@@ -17,5 +17,5 @@ def compare(directories: tuple[str, ...], out: str, debug: bool) -> None:
     """Put several runs on one page: what each loses at which MACs and latency."""
     from yolo_prune.reporting.compare import write_comparison
 
-    path = write_comparison([Path(directory) for directory in directories], Path(out))
+    path = write_comparison([Path(directory) for directory in directories], page_path(out))
     console().print(f"comparison: {path}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -17,6 +16,7 @@ from yolo_prune.cli.shared import (
     console,
     from_table,
     given,
+    page_path,
     prepare,
     print_json,
     with_train_args,
@@ -47,8 +47,9 @@ def sensitivity(
     from yolo_prune.reporting.sensitivity import sensitivity_table, write_sensitivity
 
     options.pop("debug")
+    page = page_path(out)
     analysis = api.sensitivity(api.load(model), **with_train_args(given(options), train_args))
     screen = console(stderr=as_json)
     screen.print(sensitivity_table(analysis))
-    screen.print(f"page: {write_sensitivity(analysis, Path(out))}")
+    screen.print(f"page: {write_sensitivity(analysis, page)}")
     print_json(analysis, stdout)

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -80,6 +81,21 @@ def with_train_args(asked: dict[str, Any], words: Iterable[str]) -> dict[str, An
     if doubled:
         raise RequestError(f"{doubled[0]!r} is given twice: as an option and as key=value")
     return asked | arguments
+
+
+def page_path(out: str) -> Path:
+    """Return the path of a page, and make its folder. Raises RequestError if it cannot be written."""
+    from yolo_prune.errors import RequestError
+
+    path = Path(out)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"out {out} cannot be written: {path.parent}: {error.strerror}") from None
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        reason = "it is a folder; name a file" if path.is_dir() else f"{path.parent} is not writable"
+        raise RequestError(f"out {out} cannot be written: {reason}")
+    return path
 
 
 def prepare(as_json: bool = False, safe_load: bool = False):

@@ -85,11 +85,18 @@ class GroundTruth:
         data = {"images": images, "annotations": annotations, "categories": categories}
         return cls(_coco(data), ids, list(names), "labels")
 
-    def average_precision(self, detections: list[dict[str, Any]]) -> tuple[float, float]:
-        """Return mAP50-95 and mAP50 of detections.
+    @property
+    def has_objects(self) -> bool:
+        """Whether any image of the split shows an object."""
+        return bool(self.coco.getAnnIds(imgIds=list(self.image_ids.values())))
+
+    def average_precision(self, detections: list[dict[str, Any]]) -> tuple[float | None, float | None]:
+        """Return mAP50-95 and mAP50 of detections. Both are None where the split shows no object.
 
         Each detection has `image` (path), `class`, `bbox` (x, y, w, h in pixels) and `score`.
         """
+        if not self.has_objects:
+            return None, None
         if not detections:
             return 0.0, 0.0
         results = [

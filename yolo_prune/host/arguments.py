@@ -34,10 +34,12 @@ def parse_pairs(words: Iterable[str]) -> dict[str, Any]:
     arguments = {}
     for word in words:
         key, equals, value = word.partition("=")
-        if word.endswith((".pt", ".yaml")) and not equals:
+        if word.rstrip("/").endswith((".pt", ".yaml")) and not equals:
             raise RequestError(f"{word!r} stands alone; name a model with --model and a dataset with --data")
         if not equals or not key:
             raise RequestError(f"{word!r} is not understood; write Ultralytics train arguments as key=value")
+        if key == "model":
+            raise RequestError(f"{word!r} is not understood; name the model with --model {value}")
         arguments[key] = smart_value(value)
     return arguments
 

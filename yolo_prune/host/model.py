@@ -88,6 +88,22 @@ def module_of(model: Any) -> nn.Module:
     return model.model if isinstance(model, Model) else model
 
 
+def working_copy(module: nn.Module) -> nn.Module:
+    """Return a copy in float32 whose class names have their index as the key.
+
+    Raises:
+        RequestError: the names have other keys.
+    """
+    module = copy.deepcopy(module).float()
+    names = module.names
+    try:
+        pairs = names.items() if hasattr(names, "items") else enumerate(names)
+        module.names = {int(key): name for key, name in pairs}
+    except (TypeError, ValueError):
+        raise RequestError(f"the names of the model's classes are {names!r}; give a list, or names by index") from None
+    return module
+
+
 def load(path: str | os.PathLike, kind: type[Y] = YOLO) -> Y:
     """Open a checkpoint, or build a model from a yaml.
 
@@ -100,7 +116,7 @@ def load(path: str | os.PathLike, kind: type[Y] = YOLO) -> Y:
     Raises:
         RequestError: the file is missing, or holds no YOLO.
     """
-    path = os.fspath(path)
+    path = str(Path(path))
     suffix = Path(path).suffix.lower()
     if suffix not in {".pt", ".yaml", ".yml"}:
         raise RequestError(f"model {path}: give a checkpoint (.pt) or a model's yaml, not {suffix or 'a bare name'}")

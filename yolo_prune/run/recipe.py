@@ -10,9 +10,11 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from yolo_prune.errors import RequestError, RunError
 from yolo_prune.evaluation.examples import example_paths, write_examples
@@ -54,12 +56,14 @@ class PruneResult:
         directory: where everything was written.
     """
 
-    model: YOLO
-    plan: PruningPlan
-    summary: dict[str, Any]
+    model: YOLO = field(repr=False)
+    plan: PruningPlan = field(repr=False)
+    summary: dict[str, Any] = field(repr=False)
     directory: Path
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def start(yolo: YOLO, options: Options) -> PruneResult:
     """Slim a YOLO. Everything that can be wrong with the request is checked before anything is written.
 
@@ -76,6 +80,8 @@ def start(yolo: YOLO, options: Options) -> PruneResult:
         return carry_out(Run(request, directory))
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def resume(directory: Path, kind: type[YOLO] = YOLO) -> PruneResult:
     """Go on with a run that was stopped, from its last finished step.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import fnmatch
 import math
 from collections.abc import Iterable
@@ -19,7 +18,7 @@ from yolo_prune.host.blocks import input_channels, largest_stride, require_suppo
 from yolo_prune.host.datasets import Dataset
 from yolo_prune.host.images import LabelledImages
 from yolo_prune.host.metrics import METRICS, Metric
-from yolo_prune.host.model import YOLO
+from yolo_prune.host.model import YOLO, working_copy
 from yolo_prune.host.training import initialised, is_finite
 from yolo_prune.run.images import Images, resolve_dataset
 from yolo_prune.run.options import EPOCHS, STEPS, Options
@@ -167,6 +166,8 @@ class Request:
             f"the channels of {path} ({kind}) cannot be traced: what it reads and produces keeps all channels"
             for path, kind in self.problem.costs.network.untraced.items()
         ]
+        if self.truth is not None and not self.truth.has_objects:
+            notes.append(f"the val split of {self.dataset.yaml} has no objects, so no mAP can be measured on it")
         zeros = share_of_zeros(self.base.model)
         if zeros > MANY_ZEROS:
             notes.append(
@@ -192,7 +193,7 @@ def _require_usable(yolo: YOLO) -> None:
 
 
 def _module(yolo: YOLO, dataset: Dataset | None, seed: int) -> torch.nn.Module:
-    module = copy.deepcopy(yolo.model)
+    module = working_copy(yolo.model)
     return initialised(module, dataset.info, seed) if yolo.is_untrained and dataset else module
 
 

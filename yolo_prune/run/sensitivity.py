@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from yolo_prune.errors import RequestError
 from yolo_prune.host.console import TQDM
 from yolo_prune.host.images import LabelledImages
@@ -26,6 +28,8 @@ CUTS = (0.25, 0.5, 0.75)
 SAMPLES = 64
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def measure_sensitivity(
     yolo: YOLO,
     figure: str = "loss",

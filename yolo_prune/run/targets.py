@@ -31,19 +31,20 @@ class Target:
         """Read "54%", "21.3G", "12M" or a plain number. Raises RequestError."""
         option = f"target-{kind}"
         match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([%KMG]?)\s*", str(value), re.IGNORECASE)
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 1:
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 100:
             return cls(kind, None, float(value))
-        if match is None:
+        if match is None or isinstance(value, bool):
             raise RequestError(f'{option} is {value!r}; give what to keep, as "54%" or as an absolute number "21.3G"')
         number, unit = float(match[1]), match[2].upper()
         if unit == "%":
             if not 0 < number <= 100:
                 raise RequestError(f"{option} is {value!r}; the share to keep must be over 0% and at most 100%")
             return cls(kind, number / 100, None)
-        number *= UNITS.get(unit, 1)
-        if number < 1:
-            raise RequestError(f'{option} is {value!r}; write a share of the original with %, as "54%"')
-        return cls(kind, None, number)
+        if number <= 100 and not unit:  # no model has so few
+            percent = number if number >= 1 else 100 * number
+            hint = f'did you mean "{percent:g}%"?' if percent else 'give what to keep, as "54%"'
+            raise RequestError(f"{option} is {value!r}; {hint}")
+        return cls(kind, None, number * UNITS.get(unit, 1))
 
     def of(self, base: Mapping[str, float]) -> float:
         """Return the absolute target for an original of that cost. Raises RequestError if it is above the cost."""
