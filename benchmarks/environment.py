@@ -21,7 +21,7 @@ def describe() -> str:
 
 
 def peak_memory_mb() -> float:
-    """Return the most memory, in MB, that this program has held so far (Linux).
+    """Return the peak memory of this process so far, in MB (Linux).
 
     It is read from /proc, because getrusage would include what the parent held when it started this process.
     """

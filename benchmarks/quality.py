@@ -9,9 +9,9 @@ train split. mAP50-95 is measured on val, and nothing in the run is chosen by it
 their batch norms re-estimated where that lowers the loss on held-out training images.
 
 All arms are fine-tuned with the recipe of yolo-prune, for 6 epochs (coco-mini) or 8 (bccd), at its learning rate unless
---lr0 gives another. The weights before and after are then averaged as far as that helps on held-out training images.
-With --no-average, training uses all images and nothing is averaged. A seed draws the calibration images, the random
-scores and the order of training.
+--lr0 gives another. The weights before and after are then averaged by the share that loses least on held-out training
+images. With --no-average, training uses all images and nothing is averaged. A seed draws the calibration images, the
+random scores and the order of training.
 
 --data yolo11n is YOLO11n on coco-mini. Of the arms it has only random, "l2, per-layer mean" and taylor, because only
 YOLOv8 is rewritten for torch-pruning here. Figures that are in the output file already are not measured again.

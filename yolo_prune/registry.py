@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import difflib
 import pkgutil
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Generic, TypeVar
 
 from yolo_prune.errors import RequestError
 
 T = TypeVar("T")
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return "did you mean 'x'? " for the name that is closest to a misspelt one; "" if none is close."""
+    close = difflib.get_close_matches(name, [*names], n=1)
+    return f"did you mean {close[0]!r}? " if close else ""
 
 
 class Registry(Generic[T]):
@@ -41,9 +48,7 @@ class Registry(Generic[T]):
     def get(self, name: str) -> T:
         """Return the thing of that name. Raises RequestError if there is none."""
         if name not in self:
-            close = difflib.get_close_matches(name, self._things, n=1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
-            names = ", ".join(self.names())
+            names, hint = ", ".join(self.names()), did_you_mean(name, self._things)
             raise RequestError(f"{self._noun} {name!r} does not exist; {hint}there are: {names}")
         return self._things[name]
 

@@ -103,6 +103,15 @@ def test_a_covariance_that_is_not_positive_gets_a_larger_ridge(mean):
     assert (factor.diagonal() > 0).all()
 
 
+@pytest.mark.parametrize("missing", [1e-5, 1e-9, -1e-3])
+def test_rounding_that_eats_a_pivot_gets_a_larger_ridge(missing):
+    """Two inputs with a correlation over 1, which only rounding makes. Their factor must not blow weights up."""
+    correlation = 1 + RIDGE - missing
+    covariance = torch.tensor([[1.0, correlation], [correlation, 1.0]], dtype=torch.double)
+    factor = ridge_factor(covariance, torch.zeros(2, dtype=torch.double))
+    assert torch.cholesky_inverse(factor).norm() < 2 / RIDGE
+
+
 def test_values_that_are_not_finite_are_refused():
     covariance = torch.eye(2, dtype=torch.double)
     covariance[0, 0] = float("nan")

@@ -9,16 +9,6 @@ from yolo_prune.selection import Limits, Problem
 from yolo_prune.structure import PruningPlan
 
 
-@pytest.fixture(scope="module")
-def model(models):
-    return models("yolov8n.yaml")
-
-
-@pytest.fixture(scope="module")
-def costs(model):
-    return CostModel.of(model, 160)
-
-
 @pytest.mark.parametrize(
     ("limits", "size", "original", "allowed"),
     [

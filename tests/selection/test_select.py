@@ -48,11 +48,6 @@ KINDS = ("macs", "params", Activations.name)
 
 
 @pytest.fixture(scope="module")
-def model(models):
-    return models("yolov8n.yaml")
-
-
-@pytest.fixture(scope="module")
 def costs(model):
     return CostModel(Network.of(model, 160), (*KINDS, Blocks.name))
 

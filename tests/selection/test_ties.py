@@ -5,19 +5,8 @@ from hypothesis import strategies as st
 
 from tests.selection.problems import alike, problem_of
 from yolo_prune import criteria
-from yolo_prune.costs import CostModel
 from yolo_prune.selection import Limits, find_ties
 from yolo_prune.structure import PruningPlan
-
-
-@pytest.fixture(scope="module")
-def model(models):
-    return models("yolov8n.yaml")
-
-
-@pytest.fixture(scope="module")
-def costs(model):
-    return CostModel.of(model, 160)
 
 
 @pytest.fixture(scope="module")

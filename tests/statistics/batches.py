@@ -1,4 +1,4 @@
-"""Small layers, and batches at them, that tests share."""
+"""Small layers and batches of their values, which tests share."""
 
 from __future__ import annotations
 

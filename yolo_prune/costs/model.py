@@ -59,6 +59,11 @@ class CostModel:
         return replace(self, network=self.network.without(removed))
 
 
+def on_the_way(start: Mapping[str, float], goal: Mapping[str, float], progress: float) -> Cost:
+    """Return the costs after a share of the way from a start to a goal, in geometric steps; at 1 exactly the goal."""
+    return dict(goal) if progress == 1 else {k: start[k] * (goal[k] / start[k]) ** progress for k in goal}
+
+
 def minus(one: Mapping[str, float], other: Mapping[str, float]) -> Cost:
     """Return the difference of two costs, kind by kind."""
     return {kind: value - other[kind] for kind, value in one.items()}

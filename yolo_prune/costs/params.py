@@ -13,7 +13,7 @@ class Params(CostKind):
     smooth = True
 
     def of_layer(self, shape: LayerShape, width: Width) -> int:
-        return width.out * (shape.kernel * width.in_ + shape.bias + 2 * shape.norm)
+        return shape.params(width)
 
     def of_rest(self, network: Network) -> int:
         return network.other_params

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 
 from yolo_prune.errors import RequestError
-from yolo_prune.registry import Registry
+from yolo_prune.registry import Registry, did_you_mean
 from yolo_prune.statistics import Layer, Statistic
 
 Statistics = Mapping[type[Statistic], Statistic]  # of one layer, by kind
@@ -70,8 +69,7 @@ def get(name: str) -> Criterion:
     all_names = names()
     resolved = _ALIASES.get(name, name)
     if resolved not in _CRITERIA:
-        close = difflib.get_close_matches(name, [*all_names, *_ALIASES], n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
+        hint = did_you_mean(name, [*all_names, *_ALIASES])
         families = sorted({*_ALIASES, *(full for full in all_names if full.partition(":")[0] not in _ALIASES)})
         variants = [full for full in all_names if full.partition(":")[0] in _ALIASES]
         raise RequestError(

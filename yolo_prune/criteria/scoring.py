@@ -32,7 +32,7 @@ def score(
             None for criteria that use weights alone.
         criterion: a name from `criteria.names()`, or an expression: "0.5*expressiveness + 0.5*taylor".
         seed: for criteria that draw at random.
-        groups: of the model, if they are at hand.
+        groups: the groups of the model; None: the model is traced.
 
     Returns:
         For each group's name a float64 tensor (units) on the CPU. Low scores are pruned first.

@@ -22,7 +22,7 @@ SMALL = 1e-4  # of the mean variance: a floor under the ridge, for inputs that n
 def solve(
     layer: Layer, mean: torch.Tensor, covariance: torch.Tensor, kept: torch.Tensor, out: list[int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the weights and the bias of a layer, with its batch norm folded in, that reads only some inputs.
+    """Return the weights and the bias of a layer that reads only some inputs, with its batch norm folded in.
 
     Args:
         layer: of the original model.

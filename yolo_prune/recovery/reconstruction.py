@@ -67,7 +67,7 @@ class Reconstruction:
 
         Args:
             plan: for the model.
-            groups: of the model, if they are at hand.
+            groups: the groups of the model; None: the model is traced.
         """
         slim = plan.apply(self.model, groups).eval()
         slimmed, blocks = weight_layers(slim), conv_blocks(slim)

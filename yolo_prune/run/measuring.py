@@ -19,8 +19,7 @@ def measure_accuracy(request: Request, yolo: YOLO, title: str) -> Accuracy | Non
     if request.dataset is None:
         return None
     LOGGER.info(f"yolo-prune: {title}: measuring {request.metric.title} on {request.dataset.yaml}")
-    device = request.options.train_args.get("device")
-    return evaluate(yolo, request.dataset, request.truth, request.imgsz, request.batch, device)
+    return evaluate(yolo, request.dataset, request.truth, request.imgsz, request.batch, request.named_device)
 
 
 def measure_stage(request: Request, yolo: YOLO, cost: Cost, title: str) -> Stage:
@@ -35,5 +34,4 @@ def measure_held_out(request: Request, yolo: YOLO) -> float | None:
     images = request.images_for_max_map_drop
     if images is None:
         return None
-    device = request.options.train_args.get("device")
-    return metric_on(yolo.copied(), request.dataset, images, request.imgsz, device)
+    return metric_on(yolo.copied(), request.dataset, images, request.imgsz, request.named_device)

@@ -62,7 +62,7 @@ class PruneResult:
     directory: Path
 
 
-@torch.inference_mode(False)
+@torch.inference_mode(False)  # whatever the caller's mode is
 @torch.enable_grad()
 def start(yolo: YOLO, options: Options) -> PruneResult:
     """Slim a YOLO. Everything that can be wrong with the request is checked before anything is written.
@@ -109,7 +109,7 @@ class Run:
     """One run in its directory.
 
     Attributes:
-        request: what it is to do.
+        request: its options, model and data.
         directory: of its files.
         summary: what it has done and measured.
         clock: takes the time of its activities.
@@ -308,7 +308,7 @@ def _draw_examples(run: Run, checkpoint: Path) -> list[dict[str, str]]:
         return []
     models = {"base": request.base.copied(), "final": request.base.opened(checkpoint)}
     images = example_paths(request.dataset.images("val"))
-    return write_examples(models, images, run.directory, request.imgsz, request.options.train_args.get("device"))
+    return write_examples(models, images, run.directory, request.imgsz, request.named_device)
 
 
 def _export(run: Run, checkpoint: Path, format: str) -> None:

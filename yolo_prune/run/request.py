@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from yolo_prune.costs import CostModel
+from yolo_prune.costs import CostModel, on_the_way
 from yolo_prune.errors import RequestError
 from yolo_prune.evaluation.ground_truth import GroundTruth
 from yolo_prune.host.arguments import batch_size, default, image_size, open_device
@@ -127,6 +127,11 @@ class Request:
         return _seed(self.options)
 
     @property
+    def named_device(self) -> Any:
+        """The device as it was asked for, for what Ultralytics runs; None: Ultralytics chooses it."""
+        return self.options.train_args.get("device")
+
+    @property
     def batch(self) -> int:
         """Images in a batch."""
         return batch_size(self.options.train_args)
@@ -150,8 +155,7 @@ class Request:
 
     def goal(self, progress: float) -> dict[str, float]:
         """Return the costs to reach after a share of the way to the target: geometric steps from the original."""
-        base = self.problem.base
-        return {kind: (goal / base[kind]) ** progress * base[kind] for kind, goal in self.problem.target.items()}
+        return on_the_way(self.problem.base, self.problem.target, progress)
 
     def resolved_options(self) -> dict[str, Any]:
         """Return all options as plain data, with what those that were open were resolved to."""

@@ -99,8 +99,7 @@ def _measure(request: Request, problem: Problem, images: LabelledImages, figure:
         slim = original.without(problem.groups, removed).apply(model, problem.groups)
         if figure == "loss":
             return mean_loss(slim, images)
-        device = request.options.train_args.get("device")
-        return metric_on(request.base.around(slim), request.dataset, images, request.imgsz, device)
+        return metric_on(request.base.around(slim), request.dataset, images, request.imgsz, request.named_device)
 
     return value
 

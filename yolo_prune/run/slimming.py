@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from yolo_prune.costs import on_the_way
 from yolo_prune.criteria import evaluate, needed_statistics, scores_from
 from yolo_prune.host.images import images_of
 from yolo_prune.recovery.batch_norms import reestimate_batch_norms
@@ -72,7 +73,7 @@ def slim(
             shared = reconstruction if step == 1 else None
             scores = score_groups(request, slimmed, now.groups, shared, untrained)
         with clock.time("selection"):
-            now = replace(now, scores=scores, target=_on_the_way(start.costs.full, goal, step / steps))
+            now = replace(now, scores=scores, target=on_the_way(start.costs.full, goal, step / steps))
             removed = select(now)
             histogram = score_histogram(now, removed)
         later = later.then(PruningPlan.full(slimmed).without(now.groups, removed))
@@ -121,11 +122,6 @@ class _Cutting:
 
     def apply(self, plan: PruningPlan, groups: Sequence[ChannelGroup]) -> nn.Module:
         return plan.apply(self.model, groups)
-
-
-def _on_the_way(start: Mapping[str, float], goal: Mapping[str, float], progress: float) -> dict[str, float]:
-    """Return the goal of a step: geometric steps from the start."""
-    return dict(goal) if progress == 1 else {k: start[k] * (goal[k] / start[k]) ** progress for k in goal}
 
 
 def _recorded(request: Request, problem: Problem) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class Problem:
         if not self.base:
             object.__setattr__(self, "base", self.costs.full)
         if not self.sizes:
-            object.__setattr__(self, "sizes", {group.name: group.size for group in self.groups})
+            object.__setattr__(self, "sizes", self.costs.network.sizes)
 
     def without(self, removed: Removed) -> Problem:
         """Return the problem that remains once some units are removed; its scores are those of no model yet."""

@@ -38,6 +38,10 @@ class LayerShape:
     norm: bool
     passive: int
 
+    def params(self, width: Width) -> int:
+        """Return the parameters of the layer and its batch norm at a width."""
+        return width.out * (self.kernel * width.in_ + self.bias + 2 * self.norm)
+
 
 @dataclass(frozen=True)
 class Network:
@@ -71,7 +75,7 @@ class Network:
         if imgsz < size:
             of_costs = trace(model, imgsz, training=False)
         shapes = _shapes(model, of_costs)
-        in_layers = sum(_params(shape) for shape in shapes.values())
+        in_layers = sum(shape.params(shape.full) for shape in shapes.values())
         other = sum(parameter.numel() for parameter in model.parameters()) - in_layers
         return cls(imgsz, tuple(build_groups(model, of_groups)), shapes, other, _untraced(model, of_groups))
 
@@ -123,11 +127,6 @@ def _shapes(model: nn.Module, traced: Trace) -> dict[str, LayerShape]:
         )
         for name, layer in weight_layers(model).items()
     }
-
-
-def _params(shape: LayerShape) -> int:
-    """Return the parameters of a layer and its batch norm."""
-    return shape.full.out * (shape.kernel * shape.full.in_ + shape.bias + 2 * shape.norm)
 
 
 def _untraced(model: nn.Module, traced: Trace) -> dict[str, str]:

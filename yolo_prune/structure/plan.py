@@ -114,7 +114,7 @@ class PruningPlan:
 
         Args:
             model: an Ultralytics model or `YOLO` that the plan was made for. A `YOLO` gives a `YOLO`.
-            groups: of the model, if they are at hand. Otherwise the model is traced, which takes longer than slicing.
+            groups: the groups of the model. None: the model is traced, which takes longer than slicing.
 
         Raises:
             RequestError: the plan does not fit the model, or would break it.
