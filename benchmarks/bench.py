@@ -78,7 +78,7 @@ class Bench:
     def dataset(self) -> Dataset:
         """The dataset that it was trained on."""
         path = self.data_yaml or prepare(CASES[self.name][1], self.directory)
-        return resolve(str(path), Wanted(None, len(self.yolo.model.names), "detect", False))
+        return resolve(str(path), Wanted(None, self.yolo.model.names))
 
     @cached_property
     def truth(self) -> GroundTruth:
@@ -157,7 +157,7 @@ class Bench:
     def accuracy(self, model: nn.Module) -> float:
         """Return mAP50-95 on the val split, by Ultralytics."""
         yolo = self.yolo.around(copy.deepcopy(model))
-        return evaluate(yolo, self.dataset, self.truth, self.imgsz, BATCH, None).map50_95
+        return evaluate(yolo, self.dataset, self.truth, {"imgsz": self.imgsz, "batch": BATCH}).map50_95
 
     def fine_tuned(self, model: nn.Module, epochs: int, seed: int = 0) -> nn.Module:
         """Return a model that was cut after fine-tuning; its batch norms are re-estimated first where that helps."""

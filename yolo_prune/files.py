@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,17 @@ from typing import Any
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to; it becomes `path` once the block has ended well."""
     temporary = path.with_name(path.name + ".tmp")
+    temporary.unlink(missing_ok=True)  # what an earlier process left, or a link to some other file
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def absolute(name: str | None) -> str | None:
+    """Return the absolute path of a file or folder that exists; any other name stays as it is."""
+    return os.path.abspath(name) if name and os.path.exists(name) else name
 
 
 def size_of(path: Path) -> int:
@@ -35,4 +42,28 @@ def write_json(path: Path, data: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """Read plain data. Raises OSError or ValueError."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def real_paths(paths: Iterable[str]) -> list[str]:
+    """Return the resolved path of each file: two names of one file get the same path."""
+    folders: dict[str, str] = {}
+    resolved = []
+    for path in paths:
+        folder, name = os.path.split(path)
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        path = os.path.join(folders[folder], name)
+        resolved.append(os.path.realpath(path) if os.path.islink(path) else path)
+    return resolved
+
+
+def first_of_each(items: Sequence[Hashable]) -> list[int]:
+    """Return the index of the first of all items that are equal, for every item, ascending."""
+    first: dict[Hashable, int] = {}
+    for i, item in enumerate(items):
+        first.setdefault(item, i)
+    return sorted(first.values())

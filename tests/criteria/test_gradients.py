@@ -104,7 +104,7 @@ def test_the_gradient_of_an_image_does_not_depend_on_its_batch(model, name):
 
 def test_removing_channels_of_low_scores_costs_less_than_removing_those_of_high_scores(yolov8n_bccd, bccd):
     model = YOLO(yolov8n_bccd).model
-    images = Calibration.draw(resolve(str(bccd), Wanted(None, 3)), 12, 160, 4, seed=0).scoring
+    images = Calibration.draw(resolve(str(bccd), Wanted(None, None)), 12, 160, 4, seed=0).scoring
     groups = find_groups(model)
     scores = criteria.score(model, images, "taylor", groups=groups)
     group = next(g for g in groups if g.name == "model.3.conv")

@@ -23,7 +23,7 @@ def test_the_images_are_drawn_once():
     drawn = path.stat().st_mtime_ns
     assert Path(demo.scenes_yaml()) == path
     assert path.stat().st_mtime_ns == drawn
-    dataset = resolve(str(path), Wanted(None, len(CLASSES)))
+    dataset = resolve(str(path), Wanted(None, dict(enumerate(CLASSES))))
     assert [len(dataset.images(split)) for split in ("train", "val")] == [demo.TRAIN, demo.VAL]
 
 

@@ -10,11 +10,13 @@ from yolo_prune.host.datasets import Wanted, resolve
 def test_both_evaluators_agree_on_a_real_model(yolov8n, coco_mini, tmp_path, monkeypatch):
     """By the annotations, and by the labels."""
     monkeypatch.chdir(tmp_path)
-    dataset = resolve(str(coco_mini), Wanted(None, 80))
+    dataset = resolve(str(coco_mini), Wanted(None, None))
     without = type(dataset)(dataset.yaml, {key: v for key, v in dataset.info.items() if key != "annotations"})
     truths = [GroundTruth.of(dataset), GroundTruth.of(without)]
     assert [truth.source for truth in truths] == ["annotations", "labels"]
-    accuracies = [evaluate(YOLO(yolov8n), dataset, truth, 320, 8, "cpu") for truth in truths]
+    accuracies = [
+        evaluate(YOLO(yolov8n), dataset, truth, {"imgsz": 320, "batch": 8, "device": "cpu"}) for truth in truths
+    ]
     assert accuracies[0].map50_95 == accuracies[1].map50_95
     for accuracy in accuracies:
         assert accuracy.map50_95 > 0.2
@@ -25,8 +27,8 @@ def test_both_evaluators_agree_on_a_real_model(yolov8n, coco_mini, tmp_path, mon
 
 def test_without_a_ground_truth_there_is_ultralytics_map_only(scenes_model):
     yolo = YOLO(scenes_model)
-    dataset = resolve(None, Wanted(yolo.overrides["data"], 5))
-    accuracy = evaluate(yolo, dataset, None, 64, 8, "cpu")
+    dataset = resolve(None, Wanted(yolo.overrides["data"], yolo.model.names))
+    accuracy = evaluate(yolo, dataset, None, {"imgsz": 64, "batch": 8, "device": "cpu"})
     assert accuracy.map50_95 == accuracy.metrics["metrics/mAP50-95(B)"]
     assert accuracy.map50 == accuracy.metrics["metrics/mAP50(B)"]
     assert accuracy.map50_95_pycocotools is accuracy.map50_pycocotools is None

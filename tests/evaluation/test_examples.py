@@ -12,7 +12,7 @@ def test_predictions_of_each_model_are_drawn_in_a_few_images(tmp_path):
     images = example_paths([str(path) for path in (data / "images" / "val").iterdir()])
     assert len({*images}) == COUNT
     models = {"base": YOLO("yolov8n.yaml"), "final": YOLO("yolov8n.yaml")}
-    examples = write_examples(models, images, tmp_path, imgsz=64)
+    examples = write_examples(models, images, tmp_path, {"imgsz": 64})
     assert [example["name"] for example in examples] == [path.name for path in images]
     for example in examples:
         for name in models:

@@ -11,7 +11,7 @@ from yolo_prune.host.datasets import Wanted, resolve
 
 @pytest.fixture(scope="module")
 def from_json(coco_mini):
-    return resolve(str(coco_mini), Wanted(None, 80))
+    return resolve(str(coco_mini), Wanted(None, None))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_a_split_without_objects_has_no_mean_average_precision(tmp_path):
     data = write_scenes(tmp_path / "scenes", train=2, val=2, size=64)
     for labels in (tmp_path / "scenes" / "labels" / "val").glob("*.txt"):
         labels.write_text("")
-    dataset = resolve(data, Wanted(None, 5))
+    dataset = resolve(data, Wanted(None, None))
     truth = GroundTruth.of(dataset)
     assert not truth.has_objects
     detection = {"image": dataset.images("val")[0], "class": 0, "bbox": [1, 1, 9, 9], "score": 0.9}
@@ -92,7 +92,7 @@ def test_images_of_one_name_in_several_folders_are_told_apart(from_json, tmp_pat
             folder = data.parent / kind / "val" / str(number)
             folder.mkdir()
             (folder.parent / f"{number}.{suffix}").rename(folder / f"scene.{suffix}")
-    dataset = resolve(str(data), Wanted(None, 5))
+    dataset = resolve(str(data), Wanted(None, None))
     truth = GroundTruth.of(dataset)
     assert len(truth.image_ids) == len(set(truth.image_ids.values())) == 2
     assert truth.average_precision(_perfect(truth))[0] == pytest.approx(1)

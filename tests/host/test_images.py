@@ -12,7 +12,7 @@ from yolo_prune.host.images import FolderImages, LabelledImages, example_images,
 
 @pytest.fixture
 def dataset(bccd):
-    return resolve(str(bccd), Wanted(None, 3))
+    return resolve(str(bccd), Wanted(None, None))
 
 
 @pytest.fixture

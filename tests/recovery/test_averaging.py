@@ -47,7 +47,7 @@ def test_half_precision_stays_so_and_is_exact_at_both_ends(models):
 
 @pytest.fixture(scope="module")
 def images(bccd):
-    return Calibration.draw(resolve(str(bccd), Wanted(None, 3)), 8, 160, 8, seed=0).scoring
+    return Calibration.draw(resolve(str(bccd), Wanted(None, None)), 8, 160, 8, seed=0).scoring
 
 
 def test_the_share_that_loses_least_is_chosen(yolov8n_bccd, images):
@@ -74,14 +74,14 @@ def test_a_model_that_computes_no_numbers_is_not_chosen(yolov8n_bccd, images):
 
 
 def test_the_images_that_the_share_is_chosen_on_are_held_out_of_the_training(tmp_path):
-    dataset = resolve(write_scenes(tmp_path / "data", train=80, val=8, size=32), Wanted(None, 5))
+    dataset = resolve(write_scenes(tmp_path / "data", train=80, val=8, size=32), Wanted(None, None))
     calibration = Calibration.draw(dataset, 256, 32, 8, seed=0)
     held_out = calibration.held_out()
     every = set(dataset.images("train"))
     assert len(held_out.indices) == 16
     assert set(held_out.indices) <= set(calibration.judging.indices)
     assert not set(held_out.indices) & set(calibration.scoring.indices)
-    training = resolve(dataset.restricted(held_out.other_paths, tmp_path), Wanted(None, 5))
+    training = resolve(dataset.restricted(held_out.other_paths, tmp_path), Wanted(None, None))
     assert set(training.images("train")) < every
     assert len(training.images("train")) == len(every) - 16
     assert training.images("val") == dataset.images("val")

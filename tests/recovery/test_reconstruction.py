@@ -177,7 +177,7 @@ def test_a_channel_that_another_one_repeats_is_replaced_without_loss(models):
 
 def test_on_real_images_it_recovers_most_of_what_slimming_costs(yolov8n_bccd, bccd):
     model = YOLO(yolov8n_bccd).model.float().eval()
-    calibration = Calibration.draw(resolve(str(bccd), Wanted(None, 3)), 18, 160, 6, seed=0)
+    calibration = Calibration.draw(resolve(str(bccd), Wanted(None, None)), 18, 160, 6, seed=0)
     costs = CostModel.of(model, 160)
     groups = costs.network.groups
     scores = criteria.score(model, calibration.scoring, "taylor", groups=groups)

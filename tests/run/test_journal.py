@@ -13,7 +13,7 @@ def test_what_was_asked_for_is_read_again(scenes_model, tmp_path, monkeypatch):
     directory = tmp_path / "out"
     directory.mkdir()
     options = Options(data="data.yaml", rounds=3, protect=["model.0"], train_args={"imgsz": 64})
-    Journal.start(directory, YOLO(scenes_model), options)
+    Journal.start(directory, YOLO(scenes_model), options.located())
     journal = Journal.reopen(directory)
     assert journal.model == str(scenes_model)
     assert journal.options.data == str(tmp_path / "data.yaml")  # absolute, so that it can go on from elsewhere
@@ -39,6 +39,21 @@ def test_two_runs_do_not_share_a_directory(scenes_model, tmp_path):
     ):
         resume(directory)
     assert not (directory / "run.lock").exists()
+
+
+def test_a_directory_that_leads_elsewhere_through_a_link_is_refused(scenes_model, tmp_path):
+    directory, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    directory.mkdir(), elsewhere.mkdir()
+    Journal.start(directory, YOLO(scenes_model), Options())
+    (directory / "training").mkdir()  # it holds links to the images of a dataset for classification
+    (directory / "training" / "0-image.jpg").symlink_to(elsewhere)
+    assert Journal.reopen(directory).options.rounds == 1
+    for link in ("weights", "round1", "summary.json.tmp", "run.lock"):
+        (directory / link).symlink_to(elsewhere)
+        with pytest.raises(RequestError, match=f"{link} is a link"):
+            Journal.reopen(directory)
+        (directory / link).unlink()
+    assert not [*elsewhere.iterdir()]
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", '{"model": "m.pt"}'])

@@ -7,7 +7,7 @@ from ultralytics import YOLO as StockYOLO
 
 from tests.catalogue import prepare
 from yolo_prune import YOLO, PruningPlan, RequestError, RunError, resume
-from yolo_prune.demo.scenes import write_scenes
+from yolo_prune.demo.scenes import CLASSES, write_scenes
 from yolo_prune.host.metrics import METRICS
 from yolo_prune.run.journal import Journal
 
@@ -119,7 +119,7 @@ def test_other_tasks_go_the_whole_way(task, name, tmp_path):
 def test_a_model_for_poses_is_slimmed_on_its_own_keypoints(tmp_path):
     data = write_scenes(tmp_path / "data", "pose", train=4, val=2, size=64)
     yolo = YOLO("yolov8n-pose.yaml")
-    yolo.model.names = dict(enumerate("abcde"))
+    yolo.model.names = dict(enumerate(CLASSES))
     with pytest.raises(RequestError, match=r"keypoints of shape \[5, 3\] and the model \[17, 3\]"):
         yolo.around(yolo.model).prune(data=data, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

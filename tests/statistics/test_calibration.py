@@ -1,6 +1,10 @@
+from pathlib import Path
+
 import pytest
 import torch
+from ultralytics.utils import YAML
 
+from yolo_prune.demo.scenes import write_scenes
 from yolo_prune.host.datasets import Wanted, resolve
 from yolo_prune.host.model import YOLO
 from yolo_prune.statistics.calibration import NOISE_SIZE, Calibration, Noise, medoids
@@ -8,7 +12,7 @@ from yolo_prune.statistics.calibration import NOISE_SIZE, Calibration, Noise, me
 
 @pytest.fixture
 def dataset(bccd):
-    return resolve(str(bccd), Wanted(None, 3))
+    return resolve(str(bccd), Wanted(None, None))
 
 
 def test_draws_are_disjoint_and_follow_the_seed(dataset):
@@ -29,10 +33,7 @@ class Split:
     """A split that is only counted."""
 
     def __init__(self, images):
-        self.images = images
-
-    def __len__(self):
-        return self.images
+        self.im_files = [f"{i}.jpg" for i in range(images)]
 
 
 class Dataset:
@@ -62,6 +63,26 @@ def test_training_leaves_out_a_twentieth_within_bounds(images, judging, held_out
 def test_a_split_of_one_image_serves_for_everything():
     calibration = Calibration.draw(Dataset(1), 64, 96, 4, seed=0)
     assert calibration.scoring.indices == calibration.judging.indices == [0]
+
+
+def test_an_image_that_a_split_names_several_times_is_drawn_once_and_held_out_completely(tmp_path):
+    data = write_scenes(tmp_path, train=32, val=2, size=32)
+    images = tmp_path / "images" / "train"
+    for kind in ("images", "labels"):
+        (tmp_path / kind / "linked").symlink_to(tmp_path / kind / "train", target_is_directory=True)
+    YAML.save(data, {**YAML.load(data), "train": ["images/train", "images/train", "images/linked"]})
+    calibration = Calibration.draw(resolve(data, Wanted(None, None)), 64, 32, 4, seed=0)
+    real = {
+        name: {Path(path).resolve() for path in getattr(calibration, name).paths} for name in ("scoring", "judging")
+    }
+    assert [len(paths) for paths in real.values()] == [24, 8]
+    assert not real["scoring"] & real["judging"]
+    assert len(calibration.scoring.indices) == 24
+    held_out = calibration.held_out()
+    assert len(held_out.indices) == 8
+    trained = [Path(path).resolve() for path in held_out.other_paths]
+    assert len(trained) == 3 * 24
+    assert {*trained} == {path.resolve() for path in images.iterdir()} - real["judging"]
 
 
 def test_noise_is_standard_normal_and_follows_the_seed():

@@ -32,6 +32,7 @@ from yolo_prune.run.options import CHOICE, IMAGES, RESULTS
 @from_table(["criterion"])
 @click.option("--figure", metavar="NAME", panel=CHOICE, help="What is measured: loss (default, faster) or mAP.")
 @click.option("--out", metavar="FILE", default="sensitivity.html", panel=RESULTS, help="Default: sensitivity.html.")
+@from_table(["verbose"])
 @JSON
 @DEBUG
 @TRAIN_ARGS

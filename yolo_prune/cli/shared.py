@@ -125,7 +125,7 @@ def console(stderr: bool = False):
     """Return the console that people read."""
     from rich.console import Console
 
-    result = Console(stderr=stderr, soft_wrap=True)
+    result = Console(stderr=stderr, soft_wrap=True, markup=False, emoji=False)  # names are shown as they are
     if not result.is_terminal:
         result.width = 120
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,16 +32,22 @@ class Accuracy:
     map50_pycocotools: float | None = None
 
 
-def evaluate(yolo: YOLO, dataset: Dataset, truth: GroundTruth | None, imgsz: int, batch: int, device: Any) -> Accuracy:
-    """Measure a model on the val split with Ultralytics' validator and its defaults.
+def evaluate(yolo: YOLO, dataset: Dataset, truth: GroundTruth | None, arguments: Mapping[str, Any]) -> Accuracy:
+    """Measure a model on the val split with Ultralytics' validator.
 
-    With the ground truth of boxes, also measure it with pycocotools. Both judge the same detections (confidence at
-    least 0.001, at most 300 for each image; pycocotools reads the best 100).
+    With the ground truth of boxes, also measure it with pycocotools. Both judge the same detections (by default those
+    of a confidence of at least 0.001, at most 300 for each image; pycocotools reads the best 100).
+
+    Args:
+        yolo: to be judged.
+        dataset: whose val split it is.
+        truth: of the val split, for pycocotools.
+        arguments: Ultralytics' arguments of the validation: `imgsz`, `batch`, `device`, ...
     """
     if truth is None:
-        validated, of_pycocotools = validate(yolo, dataset, imgsz, batch, device), (None, None)
+        validated, of_pycocotools = validate(yolo, dataset, arguments), (None, None)
     else:
-        validated, detections = validate_recording(yolo, dataset, imgsz, batch, device)
+        validated, detections = validate_recording(yolo, dataset, arguments)
         of_pycocotools = truth.average_precision(detections)
     metrics, metric = results(validated), METRICS[dataset.task]
     key = metric.key

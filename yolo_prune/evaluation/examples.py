@@ -23,7 +23,7 @@ def example_paths(images: list[str], count: int = COUNT) -> list[Path]:
 
 
 def write_examples(
-    models: Mapping[str, YOLO], images: list[Path], directory: Path, imgsz: int, device: Any = None
+    models: Mapping[str, YOLO], images: list[Path], directory: Path, arguments: Mapping[str, Any]
 ) -> list[dict[str, str]]:
     """Draw what each model predicts, by Ultralytics, with its defaults for prediction.
 
@@ -31,8 +31,7 @@ def write_examples(
         models: YOLOs by their names in the result ("base", "final"). They are fused.
         images: paths.
         directory: of the run; the drawings go to `examples` in it.
-        imgsz: pixels that the models see.
-        device: as in Ultralytics' arguments.
+        arguments: of Ultralytics' prediction: `imgsz`, `device`, `classes`, ...
 
     Returns:
         For each image its "name", and under each model's name the path of the drawing, relative to the directory.
@@ -41,7 +40,7 @@ def write_examples(
     examples: list[dict[str, str]] = [{"name": path.name} for path in images]
     for name, yolo in models.items():
         for number, (path, example) in enumerate(zip(images, examples, strict=True), start=1):
-            result = yolo.predict(path, imgsz=imgsz, device=device, verbose=False, save=False)[0]
+            result = yolo.predict(path, **arguments, verbose=False, save=False)[0]
             drawing = Image.fromarray(result.plot()[..., ::-1])
             drawing.thumbnail((SIDE, SIDE))
             example[name] = f"examples/{number}-{name}.jpg"

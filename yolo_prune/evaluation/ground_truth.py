@@ -59,6 +59,9 @@ class GroundTruth:
                 raise RequestError(f"data {dataset.yaml}: {count} val images are called {stem!r}, which annotations "
                                    f"{path} cannot tell apart; leave annotations: out")  # fmt: skip
         ids = {file: by_stem[stem] for file, stem in stems.items()}
+        if dataset.classes is not None:
+            counted = {by_name[names[i]] for i in dataset.classes}
+            data["annotations"] = [a for a in data.get("annotations", ()) if a.get("category_id") in counted]
         return cls(_coco(data), ids, [by_name[name] for name in names], "annotations")
 
     @classmethod

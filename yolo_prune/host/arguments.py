@@ -17,6 +17,13 @@ from yolo_prune.errors import RequestError
 RESERVED = {
     "model", "data", "mode", "task", "epochs", "project", "name", "save_dir", "exist_ok", "resume", "cfg", "pretrained",
 }  # fmt: skip
+# They would do nothing in a run.
+OF_EXPORT = {"format", "optimize", "dynamic", "simplify", "opset", "workspace", "nms"}
+OF_PREDICTION = {
+    "source", "vid_stride", "stream_buffer", "visualize", "retina_masks", "embed", "show", "save_frames", "save_txt",
+    "save_conf", "save_crop", "show_labels", "show_conf", "show_boxes", "line_width", "tracker", "dnn",
+}  # fmt: skip
+OF_VALIDATION = ("conf", "iou", "max_det", "agnostic_nms", "augment")  # used in every validation of a run
 IMGSZ = {"classify": 224}  # pixels; every other task: the default of `imgsz`
 
 
@@ -58,12 +65,26 @@ def check_arguments(arguments: Mapping[str, Any], own: Iterable[str]) -> None:
             raise RequestError(f"{key!r} is neither an option of yolo-prune nor an Ultralytics train argument{hint}")
         if key in RESERVED:
             raise RequestError(f"{key!r} is set by yolo-prune itself and cannot be passed on to training")
+        if key in OF_EXPORT:
+            raise RequestError(
+                f"{key!r} is an argument of Ultralytics' export: choose formats with --export, or export the result "
+                f"with YOLO('pruned.pt').export({key}=...)"
+            )
+        if key in OF_PREDICTION:
+            raise RequestError(f"{key!r} is an argument of Ultralytics' prediction and would do nothing; leave it out")
     try:
         get_cfg(overrides=dict(arguments))
     except (TypeError, ValueError, SyntaxError) as error:
         raise RequestError(" ".join(str(error).split())) from None
+    if arguments.get("split", "val") != "val":
+        raise RequestError(f"split is {arguments['split']!r}; a run is judged on the images under val: in the yaml")
     if not isinstance(arguments.get("imgsz", 640), int):
         raise RequestError(f"imgsz is {arguments['imgsz']!r}; give one number of pixels")
+
+
+def validation_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those train arguments that say how a model is validated."""
+    return {key: arguments[key] for key in OF_VALIDATION if key in arguments}
 
 
 def image_size(asked: Any, task: str, stride: int) -> int:

@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import shutil
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ultralytics.cfg import TASK2DATA, get_cfg
 from ultralytics.data import ClassificationDataset, build_yolo_dataset
-from ultralytics.data.utils import add_polygon_background, check_cls_dataset, check_det_dataset
-from ultralytics.utils import DATASETS_DIR, YAML
+from ultralytics.utils import YAML
 
 from yolo_prune.errors import RequestError
-from yolo_prune.files import atomic
-from yolo_prune.host.console import LOGGER
+from yolo_prune.files import atomic, first_of_each, real_paths
+from yolo_prune.host.classes import Names, class_filter, misfit
+from yolo_prune.host.console import quiet
+from yolo_prune.host.dataset_files import image_files, read_dataset
 
 # The small dataset of each task. Most of them have the same images in both splits.
 FALLBACK = {**TASK2DATA, "detect": "coco128.yaml", "segment": "coco128-seg.yaml"}
+TRAINING_LIST = "training.txt"  # the images of a restricted dataset
+LINKED_IMAGES = "training"  # a restricted dataset for classification: a folder of links
 
 
 @dataclass(frozen=True)
 class Dataset:
     """A dataset as Ultralytics resolved it.
+
+    An image is its resolved path. The val split is judged with every image once, however often it is listed.
 
     Attributes:
         yaml: what Ultralytics is given: the path of a yaml, or of a folder for classification.
@@ -34,6 +43,7 @@ class Dataset:
         task: the task as Ultralytics names it: "detect", "segment", ...
         fallback: whether nobody asked for it. It then serves for calibration and a look, never for training.
         single_cls: whether all objects count as one class, as with Ultralytics' argument of that name.
+        classes: the classes whose objects count, as with Ultralytics' argument of that name; None: all.
     """
 
     yaml: str
@@ -41,11 +51,19 @@ class Dataset:
     task: str = "detect"
     fallback: bool = False
     single_cls: bool = False
+    classes: Sequence[int] | None = None
 
     @cached_property
     def evidence(self) -> bool:
         """Whether its val split has only images that training does not use, so that mAP on it is evidence."""
-        return not self.fallback and not _overlap(self.info["train"], self.info["val"])
+        train, val = ({*real_paths(image_files(self.info[name]))} for name in ("train", "val"))
+        return not self.fallback and train.isdisjoint(val)
+
+    @property
+    def repeats(self) -> int:
+        """How many entries of the val split name an image that another entry names, too."""
+        files = image_files(self.info["val"])
+        return len(files) - len(first_of_each(real_paths(files)))
 
     @property
     def annotations(self) -> Path | None:
@@ -59,12 +77,17 @@ class Dataset:
         Raises:
             RequestError: no image of the split can be used.
         """
-        cfg = get_cfg(overrides={"imgsz": imgsz, "task": self.task, "rect": False, "single_cls": self.single_cls})
+        asked = {"imgsz": imgsz, "task": self.task, "single_cls": self.single_cls, "classes": self.classes}
+        cfg = get_cfg(overrides={**asked, "rect": False})
+
+        def build(place: Any):
+            if self.task == "classify":
+                return ClassificationDataset(place, cfg, prefix=name, names=self.info["names"])
+            return build_yolo_dataset(cfg, place, batch, self.info, mode="val", rect=False, fraction=1.0)
+
         place = self.info[name]
         try:
-            if self.task == "classify":
-                return ClassificationDataset(place, cfg, prefix=name)
-            return build_yolo_dataset(cfg, place, batch, self.info, mode="val", rect=False, fraction=1.0)
+            return without_repeats(build, place) if name == "val" else build(place)
         except FileNotFoundError:
             raise RequestError(f"data {self.yaml}: {name}: there are no images in {place}") from None
         except RuntimeError as error:  # every image or its label is bad; Ultralytics lists them all
@@ -73,21 +96,20 @@ class Dataset:
             raise RequestError(f"data {self.yaml}: {name}: no image in {place} can be used: {reason}") from None
 
     def images(self, name: str) -> list[str]:
-        """Return the paths of the images of a split."""
-        split = self.split(name, 640)
-        return [path for path, *_ in split.samples] if self.task == "classify" else split.im_files
+        """Return the paths of the images of a split that can be used."""
+        return paths_of(self.split(name, 640))
 
     def restricted(self, paths: list[str], directory: Path) -> str:
         """Write the same dataset with these training images only, and return what Ultralytics is given for it.
 
         The val split stays. For classification it is a folder of links; otherwise a yaml with a list of the images.
+        In both cases TRAINING_LIST lists the images.
         """
-        if self.task == "classify":
-            return _linked(paths, self.info, directory / "training")
-        data = directory / "training.yaml"
-        listing = data.with_suffix(".txt")
+        data, listing = directory / "training.yaml", directory / TRAINING_LIST
         with atomic(listing) as temporary:
             temporary.write_text("\n".join(paths) + "\n", encoding="utf-8")
+        if self.task == "classify":
+            return _linked(paths, self.info, directory / LINKED_IMAGES)
         with atomic(data) as temporary:
             YAML.save(temporary, self.info | {"train": str(listing)})
         return str(data)
@@ -98,30 +120,94 @@ class Dataset:
         return self.split("val", 640).labels
 
 
+def paths_of(split: Any) -> list[str]:
+    """Return the paths of the images of an Ultralytics dataset."""
+    samples = getattr(split, "samples", None)  # of classification
+    return split.im_files if samples is None else [sample[0] for sample in samples]
+
+
+def without_repeats(build: Callable[[Any], Any], place: Any) -> Any:
+    """Build an Ultralytics dataset in which every image is there once.
+
+    Args:
+        build: takes the place and returns the dataset.
+        place: what the dataset is read from: a folder, a list of images, or several of them.
+    """
+    with _listed_once(place) as listed:
+        dataset = build(listed)
+    if hasattr(dataset, "samples"):
+        dataset.samples = [dataset.samples[i] for i in first_of_each(real_paths(paths_of(dataset)))]
+    return dataset
+
+
+@contextmanager
+def _listed_once(place: Any) -> Iterator[Any]:
+    """Yield the place of a split, or where it lists images several times a list of its images without repeats."""
+    files = image_files(place)
+    once = first_of_each(real_paths(files))
+    if len(once) == len(files) or isinstance(place, Path):  # classification reads a folder
+        yield place
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        listing = Path(directory, "images.txt")
+        listing.write_text("\n".join(files[i] for i in once) + "\n", encoding="utf-8")
+        yield str(listing)
+
+
 @dataclass(frozen=True)
 class Wanted:
     """The dataset that a model needs.
 
     Attributes:
         recorded: the yaml (or folder) that the checkpoint records; it is used only if its images exist.
-        classes: the number of classes of the model; None: any number will do.
+        names: the classes of the model; None: any will do.
         task: the task as Ultralytics names it.
         single_cls: whether all objects count as one class.
+        channels: of the images that the model reads; None: any number will do.
+        classes: Ultralytics' `classes`: the classes whose objects count.
+        by_name: whether classes are matched by name, or else by index.
+        other_classes: whether a dataset that is given may have other classes than the model.
     """
 
     recorded: str | None
-    classes: int | None
+    names: Names | None
     task: str = "detect"
     single_cls: bool = False
+    channels: int | None = None
+    classes: Any = None
+    by_name: bool = True
+    other_classes: bool = False
 
     def read(self, yaml: str, download: bool, fallback: bool = False) -> Dataset:
         """Read a dataset. Raises RequestError if it cannot be resolved."""
-        info = _parsed(yaml, self.task, self.single_cls, download)
-        return Dataset(yaml, info, self.task, fallback, self.single_cls)
+        yaml, info = read_dataset(yaml, self.task, download)
+        if self.classes is not None and self.task in ("classify", "depth"):
+            raise RequestError(f"classes chooses among objects, and the task is {self.task}; leave it out")
+        classes = class_filter(self.classes, info["names"])
+        if self.single_cls:
+            info |= {"nc": 1, "names": {0: "item"}}  # as Ultralytics' trainer does
+        return Dataset(yaml, info, self.task, fallback, self.single_cls, classes)
 
-    def fits(self, dataset: Dataset) -> bool:
-        """Whether a dataset has the model's number of classes."""
-        return self.classes in (None, dataset.info["nc"])
+    def misfit(self, dataset: Dataset) -> str | None:
+        """Return why a dataset does not fit the model, and what to do; None if it fits."""
+        channels = dataset.info.get("channels", 3)
+        if self.channels not in (None, channels):
+            return (
+                f"has images of {channels} channels and the model reads {self.channels}; "
+                f"give its own dataset, or set channels: {self.channels} in the yaml"
+            )
+        if self.names is None:
+            return None
+        wanted = dataset.info["names"]
+        problem = misfit(self.names, wanted)
+        if problem is None or (not self.by_name and len(wanted) == len(self.names)):
+            return None
+        advice = "pass --retrain-outputs to train new output layers for these classes"
+        if len(wanted) == len(self.names):
+            advice = (
+                f"pass cls_remap=False if a class means the same in both wherever its index is the same, or {advice}"
+            )
+        return f"{problem}; {advice}"
 
 
 def resolve(data: str | None, wanted: Wanted) -> Dataset:
@@ -132,54 +218,25 @@ def resolve(data: str | None, wanted: Wanted) -> Dataset:
         wanted: what the model needs.
 
     Raises:
-        RequestError: it cannot be resolved, or it has other classes than the model.
+        RequestError: it cannot be resolved, or it has other classes or channels than the model.
     """
     if data is not None:
         dataset = wanted.read(data, download=True)
-        if not wanted.fits(dataset):
-            raise RequestError(
-                f"data {data} has {dataset.info['nc']} classes and the model {wanted.classes}; "
-                "train the model on this dataset first, then slim it"
-            )
+        any_classes = replace(wanted, names=None) if wanted.other_classes else wanted
+        if problem := any_classes.misfit(dataset):
+            raise RequestError(f"data {data} {problem}")
         return dataset
-    with contextlib.suppress(RequestError):
-        if wanted.recorded and wanted.fits(dataset := wanted.read(wanted.recorded, download=False)):
+    with contextlib.suppress(RequestError), quiet(logging.ERROR):
+        if wanted.recorded and not wanted.misfit(dataset := wanted.read(wanted.recorded, download=False)):
             return dataset
-    with contextlib.suppress(RequestError):
-        if wanted.fits(dataset := wanted.read(FALLBACK[wanted.task], download=True, fallback=True)):
-            return dataset
-    raise RequestError(f"no dataset: the checkpoint's ({wanted.recorded}) is not here; give its yaml with --data")
-
-
-def _parsed(data: str, task: str, single_cls: bool, download: bool) -> dict[str, Any]:
-    try:
-        info = _class_folders(data, download) if task == "classify" else check_det_dataset(data, autodownload=download)
-    except Exception as error:  # a yaml, a path and a download can fail in any way
-        LOGGER.debug(f"{data}: {error!r}")
-        raise RequestError(f"data {data}: {' '.join(str(error).split())}") from None
-    for split in ("train", "val"):
-        paths = info[split] if isinstance(info[split], list) else [info[split]]
-        for path in paths:
-            if path is None or not Path(path).exists():
-                raise RequestError(f"data {data}: {split}: {path} does not exist; check 'path:' and '{split}:'")
-    if task == "pose" and "kpt_shape" not in info:
-        raise RequestError(f"data {data}: a dataset for poses needs kpt_shape: [number of keypoints, 2 or 3]")
-    if single_cls:
-        info |= {"nc": 1, "names": {0: "item"}}  # as Ultralytics' trainer does
-    return add_polygon_background(info) if task == "semantic" else info
-
-
-def _class_folders(data: str, download: bool) -> dict[str, Any]:
-    """Read a dataset for classification: a folder that has a folder for each class in `train` and in `val`."""
-    folder = Path(data) if Path(data).is_dir() else DATASETS_DIR / data
-    if Path(data).suffix.lower() in (".yaml", ".yml"):
-        raise ValueError("classification reads a folder, with a folder for each class in train and in val, not a yaml")
-    if not folder.is_dir() and not download:
-        raise FileNotFoundError(f"{folder} does not exist")
-    if folder.is_dir() and not (folder / "train").is_dir():
-        raise FileNotFoundError(f"there is no {folder / 'train'}, with a folder of images for each class")
-    info = check_cls_dataset(data)
-    return {**info, "val": info["val"] or info["test"]}
+    with contextlib.suppress(RequestError), quiet(logging.ERROR):
+        fallback = wanted.read(FALLBACK[wanted.task], download=True, fallback=True)
+        if not wanted.misfit(fallback):
+            return fallback
+    raise RequestError(
+        f"no dataset: the checkpoint's ({wanted.recorded}) is not here, or does not fit the model, and neither does "
+        f"Ultralytics' small one ({FALLBACK[wanted.task]}); give a yaml with --data"
+    )
 
 
 def _linked(paths: list[str], info: dict[str, Any], directory: Path) -> str:
@@ -196,30 +253,3 @@ def _linked(paths: list[str], info: dict[str, Any], directory: Path) -> str:
         link.symlink_to(os.path.abspath(path))
     (directory / "val").symlink_to(os.path.abspath(info["val"]), target_is_directory=True)
     return str(directory)
-
-
-def _overlap(one: Any, other: Any) -> bool:
-    """Whether two splits share images, judged by the folders and files that they name."""
-    (folders, files), (other_folders, other_files) = _places(one), _places(other)
-
-    def within(paths: set[Path], parents: set[Path]) -> bool:
-        return bool(parents) and any(not parents.isdisjoint((path, *path.parents)) for path in paths)
-
-    return (
-        not files.isdisjoint(other_files)
-        or within(folders | files, other_folders)
-        or within(other_folders | other_files, folders)
-    )
-
-
-def _places(split: Any) -> tuple[set[Path], set[Path]]:
-    """Return the folders and the files that a split names."""
-    folders, files = set(), set()
-    for path in map(Path, split if isinstance(split, list) else [split]):
-        if path.suffix == ".txt":
-            lines = path.read_text(encoding="utf-8").split("\n")
-            names = [line.strip() for line in lines if line.strip()]  # "./" means beside the list, as in Ultralytics
-            files |= {Path(os.path.abspath(path.parent / name if name.startswith("./") else name)) for name in names}
-        else:
-            folders.add(Path(os.path.abspath(path)))
-    return folders, files

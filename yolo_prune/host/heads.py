@@ -13,6 +13,8 @@ from ultralytics.nn.modules import Detect, Pose
 from ultralytics.nn.modules.head import Pose26
 from ultralytics.nn.tasks import BaseModel
 
+from yolo_prune.host.classes import Names, are_placeholders, rows_by_name
+
 # Attributes of heads that hold output layers: a list of branches (the last layer of each), a branch, or a layer.
 CLASSES = ("cv3", "one2one_cv3", "proto.semseg", "classifier", "aux_head", "linear")
 KEYPOINTS = ("cv4", "one2one_cv4")
@@ -44,13 +46,11 @@ def with_outputs(model: nn.Module, info: Mapping[str, Any], by_name: bool = True
     return model
 
 
-def _rows(own: Mapping[int, str], wanted: Mapping[int, str], by_name: bool) -> list[int]:
+def _rows(own: Names, wanted: Names, by_name: bool) -> list[int]:
     """Return for each wanted class the number of the model's class of that name, or -1."""
-    same = list(range(len(own)))
-    named = not any(all(str(k) == str(v) for k, v in names.items()) for names in (own, wanted))
-    index = {str(name).strip().lower(): i for i, name in own.items()} if by_name and named else {}
-    rows = [index.get(str(wanted[i]).strip().lower(), -1) for i in range(len(wanted))]
-    return same if max(rows, default=-1) < 0 and len(wanted) == len(own) else rows
+    by_name = by_name and not are_placeholders(own) and not are_placeholders(wanted)
+    rows = rows_by_name(own, wanted) if by_name else [-1] * len(wanted)
+    return list(range(len(own))) if max(rows, default=-1) < 0 and len(wanted) == len(own) else rows
 
 
 def _replace_classes(head: nn.Module, rows: list[int]) -> None:

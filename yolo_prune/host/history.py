@@ -14,8 +14,8 @@ from typing import Any
 from torch import nn
 
 REFUSAL = (
-    "this model was slimmed by yolo-prune, and plain Ultralytics would train the full-size model in its place; "
-    "to train the slimmed one: from yolo_prune import YOLO; YOLO('pruned.pt').train(...)"
+    "This model was slimmed by yolo-prune. Plain Ultralytics would train the full-size model instead. "
+    "To train the slimmed model, run in Python: from yolo_prune import YOLO; YOLO('pruned.pt').train(data='data.yaml')"
 )
 
 

@@ -15,7 +15,8 @@ from ultralytics.utils import ASSETS
 from ultralytics.utils.patches import imread
 
 from yolo_prune.errors import RequestError
-from yolo_prune.host.datasets import Dataset
+from yolo_prune.files import real_paths
+from yolo_prune.host.datasets import Dataset, paths_of
 
 BATCH = 16
 Batch = torch.Tensor | dict[str, Any]  # images alone, or labelled as Ultralytics' losses take them
@@ -50,12 +51,16 @@ class LabelledImages:
         return replace(self, indices=self.indices[:count])
 
     @property
+    def paths(self) -> list[str]:
+        """The paths of these images."""
+        every = paths_of(self.split)
+        return [every[i] for i in self.indices]
+
+    @property
     def other_paths(self) -> list[str]:
-        """The paths of all other images of the split."""
-        mine = set(self.indices)
-        samples = getattr(self.split, "samples", None)
-        paths = [sample[0] for sample in samples] if samples is not None else self.split.im_files
-        return [path for i, path in enumerate(paths) if i not in mine]
+        """The paths of all other images of the split, as often as it lists them. None is a path of one of these."""
+        every, mine = paths_of(self.split), {*real_paths(self.paths)}
+        return [path for path, real in zip(every, real_paths(every), strict=True) if real not in mine]
 
     def loader(self) -> DataLoader:
         """Return the batches as Ultralytics' validators take them."""
@@ -78,7 +83,7 @@ class FolderImages:
     @classmethod
     def draw(cls, folder: str, samples: int, imgsz: int, seed: int) -> FolderImages:
         """Draw at most `samples` images from a folder and its subfolders. Raises RequestError if there are not two."""
-        paths = sorted(p for p in Path(folder).rglob("*") if p.suffix[1:].lower() in IMG_FORMATS)
+        paths = sorted(p for p in Path(folder).rglob("*") if p.suffix[1:].lower() in IMG_FORMATS and p.is_file())
         if len(paths) < 2:
             raise RequestError(f"calibration {folder}: there are {len(paths)} images in it; at least 2 are needed")
         order = torch.randperm(len(paths), generator=torch.Generator().manual_seed(seed)).tolist()
@@ -97,7 +102,10 @@ class FolderImages:
             self._read(path)
 
     def _read(self, path: Path) -> torch.Tensor:
-        image = imread(str(path))
+        try:
+            image = imread(str(path))
+        except Exception:  # a file that is no image can fail in any way
+            image = None
         if image is None:
             raise RequestError(f"calibration image {path} cannot be read")
         square = LetterBox((self.imgsz, self.imgsz), auto=False)(image=image)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ultralytics.utils import SETTINGS
 from ultralytics.utils.files import increment_path
+
+
+def safe_load() -> bool:
+    """Whether Ultralytics loads checkpoints without running code in them, as --safe-load asks for."""
+    return os.environ.get("ULTRALYTICS_SAFE_LOAD", "").strip().lower() in ("1", "true", "yes", "on", "y", "t")
 
 
 def new_run_directory(name: str) -> Path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,13 @@ from torch import nn
 from ultralytics.engine.model import Model
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.nn.tasks import DepthModel, PoseModel, load_checkpoint
-from ultralytics.utils.torch_utils import strip_optimizer
+from ultralytics.utils.torch_utils import strip_optimizer, unset_deterministic
 
+from yolo_prune.errors import RequestError
 from yolo_prune.files import atomic
+from yolo_prune.host.arguments import batch_size
+from yolo_prune.host.console import Bar, quiet
+from yolo_prune.host.metrics import METRICS
 from yolo_prune.host.model import copied_callbacks
 from yolo_prune.host.training_loss import LossHook
 
@@ -37,14 +42,76 @@ def train(
     """
     trainer = partial(yolo.task_map[yolo.task]["trainer"], loss_hook=loss_hook) if loss_hook else None
     callbacks = yolo.callbacks
+    yolo.callbacks = copied_callbacks(yolo)  # they are also those of the user's YOLO
     if log:
-        yolo.callbacks = copied_callbacks(yolo)  # they are also those of the user's YOLO
         yolo.callbacks["on_fit_epoch_end"].insert(0, partial(_add_to_metrics, log))
     try:
-        yolo.train(trainer=trainer, **arguments)
+        with _shown(yolo, arguments):
+            yolo.train(trainer=trainer, **arguments)
     finally:
         yolo.callbacks = callbacks
     return Path(yolo.trainer.last)
+
+
+@contextmanager
+def _shown(yolo: Model, arguments: Mapping[str, Any]) -> Iterator[None]:
+    """Show a progress bar for the epochs of a training. On several devices, processes of Ultralytics train."""
+    device, epochs = arguments.get("device"), arguments["epochs"]
+    if _first(device) != device:
+        yield
+        return
+    with Bar("training", epochs) as bar:
+
+        def end_batch(trainer: BaseTrainer) -> None:
+            bar.advance(1 / len(trainer.train_loader))
+
+        def end_epoch(trainer: BaseTrainer) -> None:
+            if trainer.epoch < epochs and bar.done:
+                bar.note(f"epoch {trainer.epoch + 1}/{epochs}{_figure(trainer)}")
+
+        yolo.callbacks["on_train_batch_end"].append(end_batch)
+        yolo.callbacks["on_fit_epoch_end"].append(end_epoch)
+        yield
+
+
+def _figure(trainer: BaseTrainer) -> str:
+    """Return the task's metric at the end of an epoch, for a message; "" where it was not measured."""
+    metric = METRICS[trainer.args.task]
+    value = (trainer.metrics or {}).get(metric.key)
+    return "" if value is None else f", {metric.title} {value:.3f}"
+
+
+def rehearse(yolo: Model, arguments: Mapping[str, Any]) -> None:
+    """Set up the trainer for a training and discard it, so that what only the trainer finds wrong is found at once.
+
+    Args:
+        yolo: to be trained; it is not changed.
+        arguments: Ultralytics train arguments.
+
+    Raises:
+        RequestError: the trainer cannot be set up.
+    """
+    trainer = type("Rehearsal", (yolo.task_map[yolo.task]["trainer"],), {"run_callbacks": lambda self, event: None})
+    settings = {
+        **yolo.overrides, **arguments, "mode": "train", "device": _first(arguments.get("device")),
+        "batch": batch_size(arguments), "cache": False, "workers": 0, "amp": False, "compile": False, "plots": False,
+    }  # fmt: skip
+    try:
+        with quiet(), torch.random.fork_rng(devices=[]):
+            rehearsal = trainer(overrides=settings)
+            rehearsal.model = rehearsal.get_model(weights=copy.deepcopy(yolo.model), cfg=yolo.model.yaml)
+            rehearsal._setup_train()
+    except Exception as error:  # a trainer can fail in any way
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise RequestError(f"training cannot start with these train arguments: {reason}") from error
+    finally:
+        unset_deterministic()
+
+
+def _first(device: Any) -> Any:
+    """Return the first of several devices: on more than one, Ultralytics trains in processes of its own."""
+    devices = device.split(",") if isinstance(device, str) else device
+    return devices[0] if isinstance(devices, (list, tuple)) else device
 
 
 def _add_to_metrics(log: Mapping[str, float], trainer: BaseTrainer) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
 from torch.utils.data import DataLoader
 from ultralytics.engine.model import Model
 from ultralytics.engine.validator import BaseValidator
@@ -15,7 +14,7 @@ from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.utils import SimpleClass, ops
 
 from yolo_prune.host.console import quiet
-from yolo_prune.host.datasets import Dataset
+from yolo_prune.host.datasets import Dataset, without_repeats
 from yolo_prune.host.images import LabelledImages
 from yolo_prune.host.metrics import METRICS
 
@@ -23,9 +22,7 @@ from yolo_prune.host.metrics import METRICS
 class RecordingValidator(DetectionValidator):
     """A validator that also records every detection, in pixels of the original image."""
 
-    def init_metrics(self, model: nn.Module) -> None:
-        super().init_metrics(model)
-        self.detections: list[dict[str, Any]] = []
+    detections: list[dict[str, Any]]
 
     def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
         for i, pred in enumerate(preds):
@@ -43,6 +40,14 @@ class RecordingValidator(DetectionValidator):
         return stats
 
 
+class _EachImageOnce:
+    """A mixin that makes a validator of Ultralytics judge each image of the val split once."""
+
+    def build_dataset(self, img_path: Any, *args: Any, **kwargs: Any) -> Any:
+        build = super().build_dataset
+        return without_repeats(lambda place: build(place, *args, **kwargs), img_path)
+
+
 class _GivenImages:
     """A mixin that makes a validator of Ultralytics judge given images instead of the val split."""
 
@@ -52,31 +57,32 @@ class _GivenImages:
         return self.images.loader()
 
 
-def validate(yolo: Model, dataset: Dataset, imgsz: int, batch: int, device: Any) -> SimpleClass:
-    """Return Ultralytics' metrics of the model on the val split."""
-    return _validated(yolo, dataset, None, imgsz, batch, device)
+def validate(yolo: Model, dataset: Dataset, arguments: Mapping[str, Any]) -> SimpleClass:
+    """Return Ultralytics' metrics of the model on the val split.
+
+    Args:
+        yolo: to be judged.
+        dataset: whose val split it is.
+        arguments: Ultralytics' arguments of the validation: `imgsz`, `batch`, `device`, ...
+    """
+    return _validated(yolo, dataset, yolo.task_map[dataset.task]["validator"], arguments)
 
 
 def validate_recording(
-    yolo: Model, dataset: Dataset, imgsz: int, batch: int, device: Any
+    yolo: Model, dataset: Dataset, arguments: Mapping[str, Any]
 ) -> tuple[SimpleClass, list[dict[str, Any]]]:
     """As `validate`, for detection; also return every detection: `image`, `class`, `bbox` (x, y, w, h), `score`."""
-    created: list[RecordingValidator] = []
-
-    def create(**kwargs: Any) -> RecordingValidator:
-        created.append(RecordingValidator(**kwargs))
-        return created[0]
-
-    metrics = _validated(yolo, dataset, create, imgsz, batch, device)
-    return metrics, created[0].detections
+    detections: list[dict[str, Any]] = []
+    validator = type("RecordingValidator", (RecordingValidator,), {"detections": detections})
+    return _validated(yolo, dataset, validator, arguments), detections
 
 
-def metric_on(yolo: Model, dataset: Dataset, images: LabelledImages, imgsz: int, device: Any) -> float:
-    """Return the task's metric on given labelled images. Nothing is printed."""
+def metric_on(yolo: Model, dataset: Dataset, images: LabelledImages, arguments: Mapping[str, Any]) -> float:
+    """Return the task's metric on given labelled images, in their batches. Nothing is printed."""
     kind = yolo.task_map[dataset.task]["validator"]
     validator = type("GivenImagesValidator", (_GivenImages, kind), {"images": images})
     with quiet():
-        metrics = _validated(yolo, dataset, validator, imgsz, images.batch, device)
+        metrics = _validated(yolo, dataset, validator, {**arguments, "batch": images.batch})
     return results(metrics)[METRICS[dataset.task].key]
 
 
@@ -96,13 +102,12 @@ def results_per_class(metrics: SimpleClass, part: str | None) -> dict[str, float
 def _validated(
     yolo: Model,
     dataset: Dataset,
-    validator: Callable[..., BaseValidator] | None,
-    imgsz: int,
-    batch: int,
-    device: Any,
+    validator: type[BaseValidator],
+    arguments: Mapping[str, Any],
 ) -> SimpleClass:
+    once = type("EachImageOnce", (_EachImageOnce, validator), {})
     with tempfile.TemporaryDirectory() as directory:  # Ultralytics creates a directory for every validation
         return yolo.val(
-            validator=validator, data=dataset.yaml, imgsz=imgsz, batch=batch, device=device, plots=False, verbose=False,
+            validator=once, **arguments, classes=dataset.classes, data=dataset.yaml, plots=False, verbose=False,
             project=directory,
         )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from yolo_prune.host.model import YOLO
-from yolo_prune.host.training import train
+from yolo_prune.host.training import rehearse, train
 from yolo_prune.recovery.objectives import LABELS, Objective, Objectives
 
 LEARNING_RATE = 5e-4
@@ -74,11 +74,19 @@ def fine_tune(yolo: YOLO, training: Training) -> Path:
     It is not that of the best epoch, which Ultralytics would choose by the mAP on the val split: that mAP is reported.
     The checkpoint holds the exponential moving average of the weights, in half precision.
     """
+    objectives = Objectives(training.objectives, training.original)
+    return train(yolo, {**_arguments(training), **objectives.train_args}, objectives.hook, training.log)
+
+
+def require_trainable(yolo: YOLO, training: Training) -> None:
+    """Raise RequestError if Ultralytics' trainer cannot be set up for a training, which is not begun."""
+    rehearse(yolo, _arguments(training))
+
+
+def _arguments(training: Training) -> dict[str, Any]:
+    """Return Ultralytics' arguments for a training."""
     epochs, directory = training.epochs, training.directory
     place = {"data": training.data, "project": str(directory.parent), "name": directory.name, "exist_ok": True}
     if training.from_scratch:
-        arguments = {"plots": False, **training.arguments, "epochs": epochs}
-    else:
-        arguments = recipe(epochs, training.arguments)
-    objectives = Objectives(training.objectives, training.original)
-    return train(yolo, {**arguments, **objectives.train_args, **place}, objectives.hook, training.log)
+        return {"plots": False, **training.arguments, "epochs": epochs, **place}
+    return {**recipe(epochs, training.arguments), **place}

@@ -142,11 +142,12 @@ def _smaller_model(summary: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _examples(summary: dict[str, Any], directory: Path) -> list[dict[str, str]]:
-    """Return the images with detections, as data URIs. Images whose files no longer exist are omitted."""
+    """Return the images with detections, as data URIs. Images that are not in the directory (any more) are omitted."""
     examples = []
     for example in summary.get("examples") or []:
         paths = {stage: directory / example[stage] for stage in ("base", "final")}
-        if all(path.is_file() for path in paths.values()):
+        inside = (path.resolve().is_relative_to(directory.resolve()) for path in paths.values())
+        if all(inside) and all(path.is_file() for path in paths.values()):
             examples.append({"name": example["name"], **{stage: _data_uri(path) for stage, path in paths.items()}})
     return examples
 

@@ -10,7 +10,8 @@ from torch import nn
 
 from yolo_prune.errors import RequestError
 from yolo_prune.host.arguments import batch_size
-from yolo_prune.host.console import TQDM
+from yolo_prune.host.blocks import input_channels
+from yolo_prune.host.console import with_bar
 from yolo_prune.host.datasets import Dataset, Wanted, resolve
 from yolo_prune.host.images import Batch, FolderImages, LabelledImages
 from yolo_prune.host.model import YOLO
@@ -88,14 +89,17 @@ class WithProgress:
     title: str
 
     def __iter__(self) -> Iterator[Batch]:
-        yield from TQDM(self.batches, desc=self.title, total=len(self.batches))
+        yield from with_bar(self.batches, self.title)
 
 
-def resolve_dataset(yolo: YOLO, options: Options, parsed: Parsed, needed: bool = False) -> Dataset | None:
+def resolve_dataset(
+    yolo: YOLO, module: nn.Module, options: Options, parsed: Parsed, needed: bool = False
+) -> Dataset | None:
     """Resolve the dataset of a run; None where nothing that was asked for needs one.
 
     Args:
         yolo: to be slimmed.
+        module: the working copy of its network.
         options: of the run.
         parsed: what their words mean.
         needed: whether a dataset is needed for other reasons.
@@ -107,15 +111,22 @@ def resolve_dataset(yolo: YOLO, options: Options, parsed: Parsed, needed: bool =
     if options.data is None and not needed and (options.dry_run or options.epochs == 0):
         return None
     any_classes = (yolo.is_untrained and options.data) or yolo.task == "depth"  # depth has no classes
-    classes = None if any_classes else len(yolo.model.names)
     single = bool(yolo.overrides.get("single_cls"))
     if bool(options.train_args.get("single_cls", single)) != single:
         raise RequestError(
             f"single_cls is {options.train_args['single_cls']!r}, and the model was trained otherwise; "
             "train the model so first, then slim it"
         )
-    dataset = resolve(options.data, Wanted(yolo.overrides.get("data"), classes, yolo.task, single))
-    _check_keypoints(yolo, dataset)
+    wanted = Wanted(
+        yolo.overrides.get("data"), None if any_classes else module.names, yolo.task, single,
+        channels=None if yolo.is_untrained else input_channels(module),
+        classes=options.train_args.get("classes"),
+        by_name=options.train_args.get("cls_remap", True),
+        other_classes=options.retrain_outputs,
+    )  # fmt: skip
+    dataset = resolve(options.data, wanted)
+    if not options.retrain_outputs:
+        _check_keypoints(yolo, dataset)
     if dataset.fallback and options.epochs:
         raise RequestError("epochs needs a dataset to train on; give its yaml with --data")
     return dataset
@@ -127,7 +138,7 @@ def _check_keypoints(yolo: YOLO, dataset: Dataset) -> None:
         return
     shape, own = list(dataset.info["kpt_shape"]), list(yolo.model.model[-1].kpt_shape)
     if shape != own:
-        advice = "train the model on this dataset first, then slim it"
+        advice = "pass --retrain-outputs to train new output layers for these"
         if dataset.fallback:
             advice = "give the model's own dataset with --data"
         raise RequestError(f"data {dataset.yaml} has keypoints of shape {shape} and the model {own}; {advice}")

@@ -13,9 +13,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from yolo_prune.errors import RequestError
-from yolo_prune.files import atomic, read_json, write_json
+from yolo_prune.files import absolute, atomic, read_json, write_json
+from yolo_prune.host.datasets import LINKED_IMAGES
 from yolo_prune.host.model import YOLO
-from yolo_prune.run.options import CALIBRATIONS, Options
+from yolo_prune.run.options import Options
 
 FILE = "run.json"
 RETIRED = {"search": None, "normalize": None, "group_reduction": "mean"}  # options of version 0.1, and their defaults
@@ -37,20 +38,19 @@ class Journal:
     @classmethod
     def start(cls, directory: Path, yolo: YOLO, options: Options) -> Journal:
         """Begin a run in a directory. A model that no file holds is saved, in half precision as all checkpoints."""
-        model = _absolute(str(yolo.model_name)) if yolo.is_untrained else yolo.checkpoint
+        model = absolute(str(yolo.model_name)) if yolo.is_untrained else yolo.checkpoint
         if model is None:
             (directory / "weights").mkdir()
             model = str(directory / "weights" / "base.pt")
             with atomic(Path(model)) as temporary:
                 yolo.save(temporary)
-        record = options.to_dict()
-        record |= {name: _absolute(record[name]) for name in ("data", "calibration")}
-        write_json(directory / FILE, {"model": model, "options": record})
-        return cls(directory, model, Options(**record))
+        write_json(directory / FILE, {"model": model, "options": options.to_dict()})
+        return cls(directory, model, options)
 
     @classmethod
     def reopen(cls, directory: Path) -> Journal:
         """Open the journal of a run that was stopped. Raises RequestError if there is none."""
+        _require_no_links(directory)
         try:
             record = read_json(directory / FILE)
             model, options = record["model"], _without_retired(record["options"])
@@ -72,6 +72,16 @@ class Journal:
         Path(self._lock.lock_file).unlink(missing_ok=True)
 
 
+def _require_no_links(directory: Path) -> None:
+    """Raise RequestError if a run that goes on in a directory would write outside of it, through a link."""
+    for folder, folders, files in os.walk(directory):
+        for name in (*folders, *files):
+            if Path(folder, name).is_symlink():
+                raise RequestError(f"resume {directory}: {Path(folder, name)} is a link; put the file itself there")
+        if Path(folder) == directory and LINKED_IMAGES in folders:
+            folders.remove(LINKED_IMAGES)  # links to the images of a dataset for classification
+
+
 def _without_retired(record: dict[str, Any]) -> dict[str, Any]:
     """Leave out options that this version no longer has. Raises RequestError where one was not at its default."""
     names = {entry.name for entry in fields(Options)}
@@ -82,9 +92,3 @@ def _without_retired(record: dict[str, Any]) -> dict[str, Any]:
                 "began it"
             )
     return {name: value for name, value in record.items() if name in names}
-
-
-def _absolute(name: str | None) -> str | None:
-    """Return the absolute path of a file or folder that exists, so that a run can go on from elsewhere."""
-    is_path = name and name not in CALIBRATIONS and os.path.exists(name)
-    return os.path.abspath(name) if is_path else name

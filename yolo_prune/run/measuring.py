@@ -18,8 +18,8 @@ def measure_accuracy(request: Request, yolo: YOLO, title: str) -> Accuracy | Non
     """Measure the metrics on the val split; None without a dataset."""
     if request.dataset is None:
         return None
-    LOGGER.info(f"yolo-prune: {title}: measuring {request.metric.title} on {request.dataset.yaml}")
-    return evaluate(yolo, request.dataset, request.truth, request.imgsz, request.batch, request.named_device)
+    LOGGER.info(f"{title}: measuring {request.metric.title} on {request.dataset.yaml}")
+    return evaluate(yolo, request.dataset, request.truth, request.validation_arguments)
 
 
 def measure_stage(request: Request, yolo: YOLO, cost: Cost, title: str) -> Stage:
@@ -34,4 +34,4 @@ def measure_held_out(request: Request, yolo: YOLO) -> float | None:
     images = request.images_for_max_map_drop
     if images is None:
         return None
-    return metric_on(yolo.copied(), request.dataset, images, request.imgsz, request.named_device)
+    return metric_on(yolo.copied(), request.dataset, images, request.validation_arguments)

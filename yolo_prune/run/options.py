@@ -8,12 +8,13 @@ from __future__ import annotations
 import inspect
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from yolo_prune.errors import RequestError
+from yolo_prune.files import absolute
 from yolo_prune.run.checks import at_least, directory_or, exponent, fraction, map_difference, one_of
 from yolo_prune.run.targets import Target
 
@@ -114,6 +115,11 @@ class Options:
         TRAINING, None, "E", f"Epochs of each round; default: {EPOCHS}; 0: none.",
         "A model from a yaml is trained for 100 epochs. Without a dataset there is no training.", at_least(0),
     )  # fmt: skip
+    retrain_outputs: bool = option(
+        TRAINING, False, None, "Train new output layers for the dataset's classes.",
+        "For a dataset whose classes (or keypoints) are not those of the model. Classes of the same name keep their "
+        "weights.",
+    )  # fmt: skip
     distill: bool = option(
         TRAINING, False, None, "Learn from the original model, too.",
         "By Ultralytics' `distill_model`. Pass `distill_model=FILE` for another teacher.",
@@ -137,6 +143,7 @@ class Options:
         "Each export is compared with PyTorch on real images and timed against the exported base.",
     )  # fmt: skip
     dry_run: bool = option(RESULTS, False, None, "Only write the plan and its cost.")
+    verbose: bool = option(RESULTS, False, None, "Show all that Ultralytics prints.")
     train_args: Mapping[str, Any] = field(default_factory=dict)
     other_targets: Mapping[str, Any] = field(default_factory=dict)  # of kinds of cost that were registered elsewhere
 
@@ -200,6 +207,14 @@ class Options:
         others = {TARGET_PREFIX + kind: value for kind, value in self.other_targets.items()} | {**self.train_args}
         return shlex.join([*words, *(f"{key}={value}" for key, value in others.items())])
 
+    def located(self) -> Options:
+        """Return the same options with absolute paths, so that a run can be repeated or go on from elsewhere."""
+        kind, train_args = self.calibration, dict(self.train_args)
+        if "distill_model" in train_args:
+            train_args["distill_model"] = absolute(train_args["distill_model"])
+        folder = kind if kind in CALIBRATIONS else absolute(kind)
+        return replace(self, data=absolute(self.data), calibration=folder, train_args=train_args)
+
     def require_new_out(self) -> None:
         """Raise RequestError if the output directory holds anything already."""
         out = self.out and Path(self.out)
@@ -225,6 +240,11 @@ def _check_combinations(options: Options) -> None:
         ),
         "quantize comes after slimming, since quantised layers cannot be slimmed: train the result with it, "
         'YOLO("pruned.pt").train(quantize=8, ...) of yolo_prune': bool(train_args.get("quantize")),
+        "retrain-outputs needs training, and epochs is 0": options.retrain_outputs and options.epochs == 0,
+        "retrain-outputs needs a dataset; give its yaml with --data": options.retrain_outputs and not options.data,
+        "max-map-drop compares with the base, whose output layers retrain-outputs replaces; leave one of them out": (
+            options.retrain_outputs and options.max_map_drop is not None
+        ),
         "distill needs training, and epochs is 0": options.distill and options.epochs == 0,
         "distill takes the original model as the teacher; leave it out to give a distill_model": (
             options.distill and bool(train_args.get("distill_model"))
@@ -327,7 +347,8 @@ def documented(function: Callable) -> Callable:
         inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, default=entry.default, annotation=entry.kind)
         for entry in table()
     ]
-    function.__signature__ = inspect.Signature([*parameters, *own, keywords.replace(name="train_args")])
+    parameters = [*parameters, *own, keywords.replace(name="train_args")]
+    function.__signature__ = inspect.signature(function).replace(parameters=parameters)
     lines = [f"        {entry.name}: {' '.join(filter(None, (entry.help, entry.more)))}" for entry in table()]
     function.__doc__ = inspect.cleandoc(function.__doc__ or "").replace("{options}", "\n".join(lines).strip())
     return function

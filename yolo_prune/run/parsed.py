@@ -36,7 +36,9 @@ class Parsed:
     def of(cls, options: Options) -> Parsed:
         """Parse the options. Raises RequestError where a word is not understood or does not fit the others."""
         check_arguments(options.train_args, [entry.name for entry in table()])
-        criterion = options.criterion or (DEFAULT_CRITERION if options.has_labels else UNLABELLED_CRITERION)
+        # Gradients of a loss say nothing where the outputs that it judges are not trained yet.
+        labelled = options.has_labels and not options.retrain_outputs
+        criterion = options.criterion or (DEFAULT_CRITERION if labelled else UNLABELLED_CRITERION)
         expression = criteria.parse(criterion)
         negative = has_negative_scores(expression)
         exponent = options.cost_exponent

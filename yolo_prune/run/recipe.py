@@ -22,7 +22,8 @@ from yolo_prune.evaluation.export import export
 from yolo_prune.evaluation.stock import smaller_stock_model
 from yolo_prune.files import atomic, read_json
 from yolo_prune.host.blocks import stage_of
-from yolo_prune.host.console import LOGGER
+from yolo_prune.host.console import LOGGER, output_of_run
+from yolo_prune.host.datasets import TRAINING_LIST
 from yolo_prune.host.images import example_images
 from yolo_prune.host.model import YOLO, load
 from yolo_prune.host.settings import new_run_directory
@@ -36,6 +37,7 @@ from yolo_prune.run.journal import Journal
 from yolo_prune.run.measuring import measure_stage
 from yolo_prune.run.options import Options
 from yolo_prune.run.record import Stage, Summary
+from yolo_prune.run.rehearsal import rehearse
 from yolo_prune.run.request import Request
 from yolo_prune.run.round import Result, Round, open_trained, original_checkpoint, training_data
 from yolo_prune.run.slimming import slim
@@ -71,13 +73,16 @@ def start(yolo: YOLO, options: Options) -> PruneResult:
         RequestError: the request is wrong.
         RunError: a step failed; what was done before is kept, and `resume` goes on.
     """
+    options = options.located()
     options.require_new_out()
-    request = Request.of(yolo, options)
-    if options.dry_run:
-        return plan_only(request)
-    directory = _new_directory(request)
-    with Journal.start(directory, yolo, options):
-        return carry_out(Run(request, directory))
+    with output_of_run(options.verbose):
+        request = Request.of(yolo, options)
+        if options.dry_run:
+            return plan_only(request)
+        rehearse(request)
+        directory = _new_directory(request)
+        with Journal.start(directory, yolo, options):
+            return carry_out(Run(request, directory))
 
 
 @torch.inference_mode(False)
@@ -98,11 +103,12 @@ def resume(directory: Path, kind: type[YOLO] = YOLO) -> PruneResult:
     with Journal.reopen(directory.absolute()) as journal:
         directory = journal.directory
         if (directory / "report.html").exists():  # it is written last
-            LOGGER.info(f"yolo-prune: the run in {directory} is finished")
+            LOGGER.info(f"the run in {directory} is finished")
             summary = read_json(directory / "summary.json")
             model, plan = kind(directory / "weights" / "pruned.pt"), PruningPlan.load(directory / "plan.json")
             return PruneResult(model, plan, summary, directory)
-        return carry_out(Run(Request.of(load(journal.model, kind), journal.options), directory))
+        with output_of_run(journal.options.verbose):
+            return carry_out(Run(Request.of(load(journal.model, kind), journal.options), directory))
 
 
 class Run:
@@ -120,6 +126,8 @@ class Run:
         self.request, self.directory = request, directory
         self.clock, self.checkpoint = clock or Clock(), None
         self.summary = _summary(request)
+        if request.held_out is not None:
+            self.summary.training_list = str(directory / TRAINING_LIST)
 
     def save(self) -> None:
         """Bring summary.json up to date."""
@@ -134,7 +142,7 @@ class Run:
         try:
             yield
         except KeyboardInterrupt:
-            LOGGER.warning(f"yolo-prune: stopped in {name}; {hint}")
+            LOGGER.warning(f"stopped in {name}; {hint}")
             raise
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
@@ -161,7 +169,7 @@ def plan_only(request: Request) -> PruneResult:
 
 def carry_out(run: Run) -> PruneResult:
     """All steps of a run, in order."""
-    LOGGER.info(f"yolo-prune: results go to {run.directory}")
+    LOGGER.info(f"results go to {run.directory}")
     with run.step("the start"):
         _take_up(run)
     with run.step("measuring the base"):
@@ -210,8 +218,7 @@ def _prepared_base(run: Run) -> YOLO:
         if not finished_checkpoint(directory, request.epochs):
             shutil.rmtree(directory, ignore_errors=True)
             LOGGER.info(
-                f"\nyolo-prune: pruning-aware training for {request.epochs} epochs, {request.options.regularize}; "
-                "then the rounds"
+                f"pruning-aware training for {request.epochs} epochs, {request.options.regularize}; then the rounds"
             )
             penalty = request.parsed.penalty.create(request.images.calibration.scoring)
             data = training_data(request, run.directory)
@@ -308,13 +315,14 @@ def _draw_examples(run: Run, checkpoint: Path) -> list[dict[str, str]]:
         return []
     models = {"base": request.base.copied(), "final": request.base.opened(checkpoint)}
     images = example_paths(request.dataset.images("val"))
-    return write_examples(models, images, run.directory, request.imgsz, request.named_device)
+    arguments = {"imgsz": request.imgsz, "device": request.named_device, "classes": request.dataset.classes}
+    return write_examples(models, images, run.directory, arguments)
 
 
 def _export(run: Run, checkpoint: Path, format: str) -> None:
     request = run.request
     images = example_images(request.dataset, request.imgsz, request.channels)
-    LOGGER.info(f"yolo-prune: exporting to {format} and comparing with PyTorch on {len(images)} images")
+    LOGGER.info(f"exporting to {format} and comparing with PyTorch on {len(images)} images")
     run.summary.exports.append(export(checkpoint, format, request.imgsz, images, request.base))
 
 
@@ -334,7 +342,7 @@ def _summary(request: Request) -> Summary:
         criterion=str(request.parsed.expression), imgsz=request.imgsz, device=str(request.device),
         target=request.options.asked_targets, options=request.resolved_options(), seed=request.seed,
         command=request.options.command(request.model), stock=stock, smallest=stock is not None and is_smallest(stock),
-        reference=smaller_stock_model(base.model, request.imgsz), notes=request.notes(),
+        reference=smaller_stock_model(base.model, request.imgsz), notes=request.notes(), held_out=request.judged_paths,
     )  # fmt: skip
 
 

@@ -95,6 +95,8 @@ class Summary:
         reference: the next smaller stock model, see `smaller_stock_model`.
         seconds: spent, by activity.
         notes: for the user.
+        held_out: paths of the training images that decisions are made on. None of them is trained on.
+        training_list: path of the list of images that training read; None where it reads all of the training split.
         base, rounds, final: stages.
         prepared: the base after pruning-aware training.
         exports: exported files.
@@ -117,6 +119,8 @@ class Summary:
     stock: str | None
     smallest: bool
     reference: dict[str, Any] | None
+    held_out: list[str] = field(default_factory=list)
+    training_list: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     base: Stage | None = None

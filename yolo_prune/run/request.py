@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,12 @@ import torch
 from yolo_prune.costs import CostModel, on_the_way
 from yolo_prune.errors import RequestError
 from yolo_prune.evaluation.ground_truth import GroundTruth
-from yolo_prune.host.arguments import batch_size, default, image_size, open_device
+from yolo_prune.files import absolute
+from yolo_prune.host.arguments import batch_size, default, image_size, open_device, validation_arguments
 from yolo_prune.host.blocks import input_channels, largest_stride, require_supported
+from yolo_prune.host.classes import are_placeholders, rows_by_name
 from yolo_prune.host.datasets import Dataset
+from yolo_prune.host.heads import with_outputs
 from yolo_prune.host.images import LabelledImages
 from yolo_prune.host.metrics import METRICS, Metric
 from yolo_prune.host.model import YOLO, working_copy
@@ -38,7 +41,8 @@ class Request:
     Attributes:
         options: as they were given.
         parsed: what their words mean.
-        base: the model to slim; the caller's model is not changed.
+        base: the model to slim, with the classes of the dataset; the caller's model is not changed.
+        own_classes: the names of the model's classes, in its own order, by index.
         model: what the base is named by: its checkpoint, or its yaml.
         source: path of the base's checkpoint, if there is one.
         untrained: whether the base was never trained.
@@ -58,6 +62,7 @@ class Request:
     options: Options
     parsed: Parsed
     base: YOLO
+    own_classes: Mapping[int, str]
     model: str
     source: str | None
     untrained: bool
@@ -88,9 +93,10 @@ class Request:
         parsed = Parsed.of(options)
         _require_usable(yolo)
         device = open_device(options.train_args.get("device"))
-        dataset = resolve_dataset(yolo, options, parsed, needs_dataset)
+        module = working_copy(yolo.model)
+        dataset = resolve_dataset(yolo, module, options, parsed, needs_dataset)
         seed = _seed(options)
-        base = yolo.around(_module(yolo, dataset, seed))
+        base = yolo.around(_with_classes(module, dataset, options, seed, yolo.is_untrained))
         asked_size = options.train_args.get("imgsz") or yolo.overrides.get("imgsz")
         imgsz = image_size(asked_size, yolo.task, largest_stride(base.model))
         problem = _problem(base, options, parsed, imgsz)
@@ -104,8 +110,8 @@ class Request:
         epochs = _epochs(options, untrained, dataset)
         averages = _averages(options, untrained, yolo.task, images, epochs)
         return cls(
-            options, parsed, base, yolo.checkpoint or str(yolo.model_name), yolo.checkpoint, untrained, device, imgsz,
-            dataset, truth, problem, images, reconstructs, epochs,
+            options, parsed, base, module.names, yolo.checkpoint or absolute(str(yolo.model_name)), yolo.checkpoint,
+            untrained, device, imgsz, dataset, truth, problem, images, reconstructs, epochs,
             steps=options.steps or (1 if untrained else math.ceil(STEPS / options.rounds)),
             held_out=_held_out(options, images, epochs, averages),
             averages=averages,
@@ -142,6 +148,12 @@ class Request:
         return {"imgsz": self.imgsz, **self.options.train_args}
 
     @property
+    def validation_arguments(self) -> dict[str, Any]:
+        """Ultralytics' arguments for every validation of the run."""
+        own = {"imgsz": self.imgsz, "batch": self.batch, "device": self.named_device}
+        return own | validation_arguments(self.options.train_args)
+
+    @property
     def training_data(self) -> str:
         """What Ultralytics is given as the dataset, without leaving out any images."""
         return self.dataset.yaml
@@ -152,6 +164,12 @@ class Request:
         if self.options.max_map_drop is None:
             return None
         return self.held_out or self.images.calibration.judging
+
+    @property
+    def judged_paths(self) -> list[str]:
+        """The paths of the training images that the run decides on, which are not trained on."""
+        images = self.held_out or self.images_for_max_map_drop
+        return images.paths if images else []
 
     def goal(self, progress: float) -> dict[str, float]:
         """Return the costs to reach after a share of the way to the target: geometric steps from the original."""
@@ -170,6 +188,12 @@ class Request:
             f"the channels of {path} ({kind}) cannot be traced: what it reads and produces keeps all channels"
             for path, kind in self.problem.costs.network.untraced.items()
         ]
+        notes += self._notes_on_classes()
+        if self.dataset and self.dataset.repeats:
+            notes.append(
+                f"the val split of {self.dataset.yaml} lists images more than once ({self.dataset.repeats} entries too "
+                "many); each image is judged once"
+            )
         if self.truth is not None and not self.truth.has_objects:
             notes.append(f"the val split of {self.dataset.yaml} has no objects, so no mAP can be measured on it")
         zeros = share_of_zeros(self.base.model)
@@ -181,6 +205,28 @@ class Request:
         if self.dataset and not self.dataset.evidence:
             reason = "it is a small set for a look only" if self.dataset.fallback else "it trains on its val images"
             notes.append(f"the {self.metric.title} on {self.dataset.yaml} is no evidence: {reason}")
+        return notes
+
+    def _notes_on_classes(self) -> list[str]:
+        """Return what the user should know about the classes of the dataset."""
+        if self.dataset is None or self.untrained:
+            return []
+        notes, names, data = [], self.dataset.info["names"], self.dataset.yaml
+        rows = rows_by_name(self.own_classes, names)
+        if self.options.retrain_outputs:
+            new = [str(names[i]) for i, row in enumerate(rows) if row < 0]
+            notes.append(
+                f"{len(new)} of the {len(names)} classes of {data} are new to the model: their output layers start "
+                "untrained, so that the base's figures say nothing about them"
+            )
+        elif self.options.train_args.get("cls_remap", True) and sorted(rows) == list(range(len(rows))) != rows:
+            notes.append(
+                f"{data} has the classes of the model in another order: they are matched by name, and the result has "
+                "the order of the dataset"
+            )
+        if self.dataset.classes is not None:
+            counted = ", ".join(str(names[i]) for i in self.dataset.classes)
+            notes.append(f"classes={self.options.train_args['classes']}: only {counted} is trained on and judged")
         return notes
 
 
@@ -196,9 +242,19 @@ def _require_usable(yolo: YOLO) -> None:
         )
 
 
-def _module(yolo: YOLO, dataset: Dataset | None, seed: int) -> torch.nn.Module:
-    module = working_copy(yolo.model)
-    return initialised(module, dataset.info, seed) if yolo.is_untrained and dataset else module
+def _with_classes(
+    module: torch.nn.Module, dataset: Dataset | None, options: Options, seed: int, untrained: bool
+) -> torch.nn.Module:
+    """Return the network with the classes of the dataset, in its order, so that labels mean the same everywhere."""
+    if dataset is None or dataset.task == "depth":
+        return module
+    if untrained:
+        return initialised(module, dataset.info, seed)
+    if are_placeholders(dataset.info["names"]) and not options.retrain_outputs:
+        return module  # the dataset does not name its classes
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # draws new output layers
+        return with_outputs(module, dataset.info, options.train_args.get("cls_remap", True))
 
 
 def _problem(base: YOLO, options: Options, parsed: Parsed, imgsz: int) -> Problem:
@@ -206,7 +262,9 @@ def _problem(base: YOLO, options: Options, parsed: Parsed, imgsz: int) -> Proble
     costs = CostModel(Network.of(base.model, imgsz), parsed.kinds)
     groups = costs.network.groups
     if not groups:
-        raise RequestError(f"model {base.model_name}: it has no channels that can be removed")
+        raise RequestError(
+            f"model {base.model_name}: it has no channels that can be removed; `yolo-prune info MODEL --why` says why"
+        )
     protected = _protected(options.protect, [m.layer for group in groups for m in group.producers])
     problem = Problem(
         groups, costs, {target.kind: target.of(costs.full) for target in options.targets},
@@ -266,12 +324,13 @@ def _epochs(options: Options, untrained: bool, dataset: Dataset | None) -> int:
 
 
 def _averages(options: Options, untrained: bool, task: str, images: Images, epochs: int) -> bool:
-    possible = bool(images.calibration and epochs and not untrained and task != "classify" and not options.regularize)
+    starts_trained = not untrained and not options.retrain_outputs
+    possible = bool(images.calibration and epochs and starts_trained and task != "classify" and not options.regularize)
     possible = possible and images.calibration.held_out() is not None
     if options.average and not possible:
         raise RequestError(
             f"average needs epochs of a trained model on {4 * LEAST_HELD_OUT} images or more, and works neither for "
-            "classification nor with regularize"
+            "classification nor with regularize or retrain-outputs"
         )
     return possible and options.average is not False
 

@@ -68,7 +68,7 @@ class Round:
         request, epochs = self.request, self.request.epochs
         base = request.problem.base
         goals = [f"{goal / base[kind]:.1%} of the {get_kind(kind).noun}" for kind, goal in self.goal.items()]
-        LOGGER.info(f"\nyolo-prune: {self.title}: to {' and '.join(goals)}")
+        LOGGER.info(f"{self.title}: to {' and '.join(goals)}")
         if not (self._record.exists() and finished_checkpoint(self.directory, epochs)):
             shutil.rmtree(self.directory, ignore_errors=True)
             self._record.unlink(missing_ok=True)
@@ -118,7 +118,7 @@ class Round:
             "batch_norms_reestimated": changed, "training_kept": None,
         })  # fmt: skip
         if request.epochs:
-            LOGGER.info(f"yolo-prune: {self.title}: fine-tuning for {request.epochs} epochs")
+            LOGGER.info(f"{self.title}: fine-tuning for {request.epochs} epochs")
             fine_tune(yolo, self._training(slimmed.plan, before))
 
     def _training(self, plan: PruningPlan, before: Accuracy | None) -> Training:
@@ -155,7 +155,7 @@ class Round:
         models = [yolo.model.to(self.request.device).float() for yolo in (start, end)]
         share = best_share(*models, held_out)
         LOGGER.info(
-            f"yolo-prune: {self.title}: {share:.0%} of what the training changed is kept, which loses least on "
+            f"{self.title}: {share:.0%} of what the training changed is kept, which loses least on "
             f"{len(held_out.indices)} held-out training images"
         )
         write_json(self._record, self.record | {"training_kept": share})

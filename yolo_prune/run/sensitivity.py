@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from yolo_prune.errors import RequestError
-from yolo_prune.host.console import TQDM
+from yolo_prune.host.console import Bar, output_of_run
 from yolo_prune.host.images import LabelledImages
 from yolo_prune.host.losses import mean_loss
 from yolo_prune.host.model import YOLO
@@ -59,7 +59,13 @@ def measure_sensitivity(
     Raises:
         RequestError: the request is wrong, or there is no data.
     """
-    request = _request(yolo, figure, cuts, {"samples": samples, **options})
+    with output_of_run(bool(options.get("verbose"))):
+        request = _request(yolo, figure, cuts, {"samples": samples, **options})
+        return _measured(request, figure, cuts, samples)
+
+
+def _measured(request: Request, figure: str, cuts: Sequence[float], samples: int) -> dict[str, Any]:
+    """Measure what a request asks for."""
     model = request.base.model.to(request.device)
     problem = replace(request.problem, limits=Limits(), scores=score_groups(request, model, request.problem.groups))
     images = request.images.calibration.judging.first(samples)
@@ -69,7 +75,7 @@ def measure_sensitivity(
     values = _values(ties, cuts, value, f"{title} with one layer cut")
     groups = [_described(problem, tie, cuts, {0: base, **of_tie}) for tie, of_tie in zip(ties, values, strict=True)]
     return {
-        "model": yolo.model_name, "data": str(request.dataset.yaml), "figure": title,
+        "model": request.base.model_name, "data": str(request.dataset.yaml), "figure": title,
         "criterion": request.parsed.criterion, "imgsz": request.imgsz, "images": len(images.indices), "cuts": [*cuts],
         "base": base, "macs": problem.costs.full["macs"], "groups": groups, "versions": versions(),
     }  # fmt: skip
@@ -99,7 +105,7 @@ def _measure(request: Request, problem: Problem, images: LabelledImages, figure:
         slim = original.without(problem.groups, removed).apply(model, problem.groups)
         if figure == "loss":
             return mean_loss(slim, images)
-        return metric_on(request.base.around(slim), request.dataset, images, request.imgsz, request.named_device)
+        return metric_on(request.base.around(slim), request.dataset, images, request.validation_arguments)
 
     return value
 
@@ -110,12 +116,12 @@ def _values(
     """Measure each cut of each tie alone, with a progress bar: for each tie the values by the number of units cut."""
     counts = [_counts(tie, cuts) for tie in ties]
     values: list[dict[int, float]] = []
-    with TQDM(total=sum(map(len, counts)), desc=title) as bar:
+    with Bar(title, sum(map(len, counts))) as bar:
         for tie, of_tie in zip(ties, counts, strict=True):
             values.append({})
             for count in of_tie:
                 values[-1][count] = value(tie.lowest(count))
-                bar.update()
+                bar.advance()
     return values
 
 

@@ -10,7 +10,8 @@ import torch
 from sklearn.cluster import KMeans
 from torch import nn
 
-from yolo_prune.host.datasets import Dataset
+from yolo_prune.files import first_of_each, real_paths
+from yolo_prune.host.datasets import Dataset, paths_of
 from yolo_prune.host.heads import pooled_features
 from yolo_prune.host.images import BATCH, LabelledImages
 
@@ -49,7 +50,8 @@ class Calibration:
             seed: of the draw.
         """
         split = dataset.split("train", imgsz, batch)
-        order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed)).tolist()
+        once = first_of_each(real_paths(paths_of(split)))  # a split may list an image several times
+        order = [once[i] for i in torch.randperm(len(once), generator=torch.Generator().manual_seed(seed)).tolist()]
         held = min(JUDGING, max(1, len(order) // 4))
         judging, others = order[:held], order[held:] or order
         parts = (others[:samples], others[-STATISTICS:], judging, others[:CANDIDATES])
@@ -61,7 +63,7 @@ class Calibration:
         They are a twentieth of the split, but 16 to 64, and at most a quarter of the split. None where that is less
         than 8.
         """
-        images = len(self.judging.split)
+        images = len(first_of_each(real_paths(paths_of(self.judging.split))))
         count = min(images // 4, max(16, images // 20), 64)
         return self.judging.first(count) if count >= LEAST_HELD_OUT else None
 
