@@ -48,7 +48,8 @@ def masked(model: nn.Module, plan: PruningPlan) -> nn.Module:
                 norm.weight[removed] = 0
                 norm.bias[removed] = 0  # and SiLU(0) = 0
                 continue
-            of_outputs = layer.weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else layer.weight
+            inputs_first = isinstance(layer, nn.ConvTranspose2d) and layer.groups < layer.out_channels
+            of_outputs = layer.weight.transpose(0, 1) if inputs_first else layer.weight
             removed = [c for c in range(of_outputs.shape[0]) if c not in set(keep.out)]
             of_outputs[removed] = 0
             if layer.bias is not None:

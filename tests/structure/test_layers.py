@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -17,6 +19,8 @@ from yolo_prune.structure.layers import (
 
 CONV, DEPTHWISE, GROUPED = nn.Conv2d(6, 8, 3), nn.Conv2d(6, 6, 3, groups=6), nn.Conv2d(6, 9, 3, groups=3)
 TRANSPOSED, OVERLAPPING = nn.ConvTranspose2d(6, 4, 2, stride=2), nn.ConvTranspose2d(6, 4, 3, stride=2)
+DEPTHWISE_TRANSPOSED = nn.ConvTranspose2d(6, 6, 4, stride=2, padding=1, groups=6)
+GROUPED_TRANSPOSED = nn.ConvTranspose2d(6, 9, 2, stride=2, groups=3)
 LINEAR = nn.Linear(6, 8)
 
 
@@ -29,7 +33,8 @@ LINEAR = nn.Linear(6, 8)
         (nn.Conv2d(6, 12, 3, groups=6), (12, 1), False, True),
         (TRANSPOSED, (4, 6), False, True),
         (OVERLAPPING, (4, 6), False, False),
-        (nn.ConvTranspose2d(6, 6, 2, stride=2, groups=6), (6, 1), False, False),
+        (DEPTHWISE_TRANSPOSED, (6, 1), True, False),
+        (GROUPED_TRANSPOSED, (9, 2), False, False),
         (LINEAR, (8, 6), False, True),
     ],
 )
@@ -49,7 +54,7 @@ def test_every_layer_with_weights_is_listed(models):
     assert layer_widths(model)["model.0.conv"] == Width(16, 3)
 
 
-@pytest.mark.parametrize("layer", [CONV, TRANSPOSED, LINEAR])
+@pytest.mark.parametrize("layer", [CONV, TRANSPOSED, OVERLAPPING, DEPTHWISE_TRANSPOSED, LINEAR])
 def test_the_weights_of_an_output_channel_alone_make_it(layer):
     """Scaling the weights of one output channel scales this channel and no other."""
     x = torch.randn(2, 6) if isinstance(layer, nn.Linear) else torch.randn(2, 6, 4, 4)
@@ -72,6 +77,28 @@ def test_a_transposed_convolution_is_a_layer_with_one_output_for_each_value_of_i
         values = values_by_reading(TRANSPOSED, TRANSPOSED(x))
         expected = nn.functional.conv2d(x, weight, TRANSPOSED.bias.repeat_interleave(4))
     assert torch.allclose(values, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("layer", [TRANSPOSED, OVERLAPPING, DEPTHWISE_TRANSPOSED, GROUPED_TRANSPOSED])
+def test_the_gradient_of_the_weights_of_a_transposed_convolution_follows_from_values_by_reading(layer):
+    """As the criterion `hessian` computes it: each output value by each of the inputs of its group."""
+    x = torch.randn(1, 6, 5, 7)
+    out = layer(x)
+    gradient = torch.randn_like(out)
+    (expected,) = torch.autograd.grad(out, layer.weight, gradient)
+    with torch.no_grad():
+        expected = reading_weight(_with_weight(layer, expected))
+    assert expected.shape[:2] == (layer.out_channels * layer.weight[0, 0].numel(), 6 // layer.groups)
+    by_output = values_by_reading(layer, gradient).flatten(2).unflatten(1, (layer.groups, -1))
+    by_input = x.flatten(2).unflatten(1, (layer.groups, -1))
+    got = (by_output @ by_input.transpose(2, 3)).flatten(1, 2)[0]
+    assert torch.allclose(got, expected[:, :, 0, 0], atol=1e-4)
+
+
+def _with_weight(layer, weight):
+    layer = copy.deepcopy(layer)
+    layer.weight.copy_(weight)
+    return layer
 
 
 @pytest.mark.parametrize("layer", [CONV, TRANSPOSED, LINEAR])

@@ -36,6 +36,7 @@ def test_the_structure_without_some_units_is_that_of_the_slimmed_model(models, n
     assert _with_tied_names(derived.groups) == _with_tied_names(traced.groups)
     assert derived.other_params == traced.other_params
     assert (derived.imgsz, derived.untraced) == (traced.imgsz, traced.untraced)
+    assert derived.must_stay == traced.must_stay
 
 
 @settings(max_examples=5, deadline=None)

@@ -6,6 +6,8 @@ import pytest
 import torch
 import torch_pruning as tp
 from torch import nn
+from ultralytics.nn.tasks import yaml_model_load
+from ultralytics.utils import YAML
 
 from tests.networks import build
 from tests.structure.exactness import TOLERANCE
@@ -36,6 +38,19 @@ def test_slimming_large_models_is_exact_and_counted(name):
     _assert_invariants(build(f"{name}.yaml"))
 
 
+@pytest.mark.parametrize("up", [[2, 2], [4, 2, 1]], ids=["apart", "overlapping"])
+def test_slimming_with_depthwise_transposed_convolutions_is_exact_and_counted(tmp_path, up):
+    yaml = yaml_model_load("yolov8n.yaml")
+    for position, width in ((0, 1024), (3, 512)):
+        assert yaml["head"][position][2] == "nn.Upsample"
+        yaml["head"][position] = [-1, 1, "DWConvTranspose2d", [width, *up]]
+    YAML.save(tmp_path / "yolov8n-up.yaml", yaml)
+    model = build(tmp_path / "yolov8n-up.yaml")
+    group = next(group for group in find_groups(model) if any(m.layer == "model.10" for m in group.members))
+    assert [m.layer for m in group.producers] == ["model.9.cv2.conv", "model.10"]
+    _assert_invariants(model)
+
+
 def _assert_invariants(model):
     plan = random_plan(model, seed=1)
     slim, held = plan.apply(model), masked(model, plan)
@@ -56,9 +71,14 @@ def _assert_invariants(model):
 
 
 def _counted(model, image):
-    """Count with torch-pruning, with SiLU in place of ReLU: it counts a ReLU that blocks share once for every block."""
+    """Count with torch-pruning, with SiLU in place of ReLU: it counts a ReLU that blocks share once for every block.
+
+    Of a transposed convolution it counts the class of torch, but not Ultralytics' class that is derived from it.
+    """
     model = copy.deepcopy(model)
     for block in model.modules():
+        if isinstance(block, nn.ConvTranspose2d):
+            block.__class__ = nn.ConvTranspose2d
         if isinstance(getattr(block, "act", None), nn.ReLU):
             block.act = nn.SiLU()
     return tp.utils.count_ops_and_params(model, image)

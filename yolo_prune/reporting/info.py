@@ -1,7 +1,8 @@
-"""The table that `yolo-prune info` prints."""
+"""The tables that `yolo-prune info` prints."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich import box
@@ -36,6 +37,24 @@ def info_table(title: str, description: dict[str, Any]) -> Table | str:
             _change(cost, "params", 1e6),
             ", ".join(f"{name} {versions[name]}" for name in ("yolo-prune", "ultralytics") if name in versions) or "-",
         )
+    return table
+
+
+def must_stay_table(entries: Sequence[dict[str, Any]]) -> Table | str:
+    """Return which output channels of which layers must stay, and why, as a table, or a sentence if all may go.
+
+    Args:
+        entries: each with `layer`, `channels` (how many must stay), `of` (how many there are), and the `path`, the
+            class (`kind`) and the `reason` of the module that needs them; an empty path is the model itself.
+    """
+    if not entries:
+        return "no channels must stay"
+    table = Table(title="channels that must stay", title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for column in ("layer", "channels", "why"):
+        table.add_column(column, overflow="fold", justify="right" if column == "channels" else "left")
+    for entry in entries:
+        module = f"{entry['path']} ({entry['kind']}): " if entry["path"] else ""
+        table.add_row(entry["layer"], f"{entry['channels']} of {entry['of']}", module + entry["reason"])
     return table
 
 

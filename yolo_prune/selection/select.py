@@ -75,7 +75,7 @@ def require_reachable(problem: Problem) -> None:
             raise TargetError(
                 f"target {in_percent(goal, base, kind)} cannot be met: with max-layer-ratio "
                 f"{limits.max_layer_ratio:g}, round-to {limits.round_to} and {len(limits.protected)} protected layers "
-                f"at least {in_percent(least[kind], base, kind)} must stay"
+                f"at least {in_percent(least[kind], base, kind)} must stay; `yolo-prune info MODEL --why` says why"
             )
 
 

@@ -57,7 +57,8 @@ class Layer:
         if isinstance(self.conv, nn.Conv2d):
             return self.conv
         outputs, inputs = reading_weight(self.conv).shape[:2]
-        return nn.Conv2d(inputs, outputs, 1, device="meta")
+        groups = getattr(self.conv, "groups", 1)
+        return nn.Conv2d(groups * inputs, outputs, 1, groups=groups, device="meta")
 
     def outputs(self, values: torch.Tensor) -> torch.Tensor:
         """Arrange what the layer puts out, (samples, channels, height, width), by the outputs of `reading`."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from yolo_prune.structure.channels import Trace
+from yolo_prune.structure.channels import Reason, Trace
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ def build_groups(model: nn.Module, trace: Trace) -> list[ChannelGroup]:
     """Build the groups of removable channels of a model from its trace, in network order.
 
     What the model reads and puts out belongs to no group. Neither does what passes through operations that mix
-    channels in other ways than a layer with weights does, as attention does.
+    channels in other ways than a layer with weights does, as attention does. Halves of which only one could be removed
+    from are fixed in the trace.
     """
     order = {name: i for i, (name, _) in enumerate(model.named_modules())}
     units = _units(trace)
@@ -93,28 +94,30 @@ def _remaining(group: ChannelGroup, removed: set[int], lost: Mapping[tuple[str, 
 def _units(trace: Trace) -> dict[int, dict[tuple[str, str], list[int]]]:
     """Return by the root of channels that are the same: the sides of layers that they lie in, and their positions."""
     units: dict[int, dict[tuple[str, str], list[int]]] = defaultdict(dict)
-    for use in trace.uses:
-        for position, channel in enumerate(use.ids):
-            units[trace.root(channel)].setdefault((use.layer, use.side), []).append(position)
+    for layer, side, ids in trace.uses:
+        key = (layer, side)
+        for position, root in enumerate(map(trace.root, ids)):
+            units[root].setdefault(key, []).append(position)
     return units
 
 
 def _removable(trace: Trace, units: Mapping[int, Mapping]) -> list[list[int]]:
     """Return the roots of units that form a group, for every group that can be removed from."""
-    fixed = trace.fixed_roots
     while True:
+        fixed = {*trace.fixed_roots}
         alike = _alike(trace, units, fixed)
         unequal = _unequal(trace, alike, fixed)
         if not unequal:
             return [roots for roots in alike if roots[0] not in fixed]
-        fixed |= unequal
+        for root, path in unequal.items():
+            trace.fix([root], Reason(path, "the other half of a split must stay"))
 
 
 def _alike(trace: Trace, units: Mapping[int, Mapping], fixed: set[int]) -> list[list[int]]:
     """Return the units that lie in the same sides of the same layers, equally often, and in the same halves."""
     pieces: dict[int, set[tuple[int, int]]] = defaultdict(set)
     for number, halves in enumerate(trace.halves):
-        for which, ids in enumerate(halves):
+        for which, ids in enumerate(halves.pieces):
             for channel in ids:
                 pieces[trace.root(channel)].add((number, which))
     alike: dict[tuple, list[int]] = defaultdict(list)
@@ -124,19 +127,23 @@ def _alike(trace: Trace, units: Mapping[int, Mapping], fixed: set[int]) -> list[
     return list(alike.values())
 
 
-def _unequal(trace: Trace, alike: Sequence[Sequence[int]], fixed: set[int]) -> set[int]:
-    """Return units that could be removed by themselves, but whose half would then differ from the other half."""
+def _unequal(trace: Trace, alike: Sequence[Sequence[int]], fixed: set[int]) -> dict[int, str]:
+    """Return units that could be removed by themselves, but whose half would then differ from the other half.
+
+    Returns:
+        Their roots, with the path of the module that cuts.
+    """
     number = {root: i for i, roots in enumerate(alike) for root in roots}
-    unequal: set[int] = set()
+    unequal: dict[int, str] = {}
     for halves in trace.halves:
-        roots = {trace.root(channel) for piece in halves for channel in piece}
-        in_order = _in_order(trace, halves, number)
+        roots = {trace.root(channel) for piece in halves.pieces for channel in piece}
+        in_order = _in_order(trace, halves.pieces, number)
         matched = len({len(piece) for piece in in_order}) == 1 and all(
             len({(len(alike[i]), alike[i][0] in fixed) for i in side_by_side}) == 1
             for side_by_side in zip(*in_order, strict=False)
         )
         if not matched:
-            unequal |= roots - fixed
+            unequal |= dict.fromkeys(roots - fixed, halves.path)
     return unequal
 
 
@@ -160,7 +167,7 @@ def _ties(trace: Trace, groups: Sequence[Sequence[int]]) -> list[int]:
     tie = list(range(len(groups)))
     number = {root: i for i, roots in enumerate(groups) for root in roots}
     for halves in trace.halves:
-        for first, *others in zip(*_in_order(trace, halves, number), strict=True):
+        for first, *others in zip(*_in_order(trace, halves.pieces, number), strict=True):
             for other in others:
                 low, high = sorted((tie[first], tie[other]))
                 tie = [low if t == high else t for t in tie]

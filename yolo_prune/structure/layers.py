@@ -12,7 +12,7 @@ Weighted = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
 
 
 class Width(NamedTuple):
-    """The sides of a layer's weight: output channels, and input channels of each output (1 in a depthwise layer)."""
+    """The sides of a layer: its output channels, and the input channels of each output (1 in a depthwise layer)."""
 
     out: int
     in_: int
@@ -38,7 +38,7 @@ def layer_widths(model: nn.Module) -> dict[str, Width]:
 
 def is_depthwise(layer: Weighted) -> bool:
     """Whether every channel is filtered alone, so that the inputs and the outputs are the same channels."""
-    return isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels == layer.out_channels
+    return not isinstance(layer, nn.Linear) and layer.groups == layer.in_channels == layer.out_channels
 
 
 def is_plain(layer: Weighted) -> bool:
@@ -52,10 +52,15 @@ def is_plain(layer: Weighted) -> bool:
 
 
 def making_weight(layer: Weighted) -> torch.Tensor:
-    """Return the weights by output channel, (out, in, kernel height, kernel width), differentiable."""
+    """Return the weights by output channel, (out, in, kernel height, kernel width), differentiable.
+
+    In a layer of groups, `in` are the input channels of one group.
+    """
     if isinstance(layer, nn.Linear):
         return layer.weight[:, :, None, None]
-    return layer.weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else layer.weight
+    if isinstance(layer, nn.ConvTranspose2d):  # its weight has the inputs of all groups first
+        return layer.weight.unflatten(0, (layer.groups, -1)).transpose(1, 2).flatten(0, 1)
+    return layer.weight
 
 
 def reading_weight(layer: Weighted) -> torch.Tensor:
@@ -64,14 +69,24 @@ def reading_weight(layer: Weighted) -> torch.Tensor:
     A transposed convolution computes several values at each position. Each of them counts as an output that reads one
     position.
     """
+    weight = making_weight(layer)
     if isinstance(layer, nn.ConvTranspose2d):
-        return layer.weight.permute(1, 2, 3, 0).flatten(0, 2)[:, :, None, None]
-    return making_weight(layer)
+        return weight.permute(0, 2, 3, 1).flatten(0, 2)[:, :, None, None]
+    return weight
 
 
 def values_by_reading(layer: Weighted, values: torch.Tensor) -> torch.Tensor:
-    """Arrange the outputs of a layer, (samples, channels, height, width), by the outputs of `reading_weight`."""
-    return F.pixel_unshuffle(values, layer.stride[0]) if isinstance(layer, nn.ConvTranspose2d) else values
+    """Arrange the outputs of a layer, (samples, channels, height, width), by the outputs of `reading_weight`.
+
+    Where the kernels of a transposed convolution overlap, a value belongs to several of these outputs and is the sum of
+    them.
+    """
+    if not isinstance(layer, nn.ConvTranspose2d):
+        return values
+    kernel, dilation, padding, stride = layer.kernel_size[0], layer.dilation[0], layer.padding[0], layer.stride[0]
+    rows = (values.shape[2] + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+    under_kernel = F.unfold(values, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
+    return under_kernel.unflatten(2, (rows, -1))
 
 
 def write_reading_weight(layer: Weighted, weight: torch.Tensor, bias: torch.Tensor) -> None:

@@ -13,6 +13,7 @@ from yolo_prune.host.blocks import conv_blocks, is_stock, largest_stride, requir
 from yolo_prune.structure.channels import Trace
 from yolo_prune.structure.groups import ChannelGroup, Removed, build_groups, remaining_groups
 from yolo_prune.structure.layers import Width, weight_layers
+from yolo_prune.structure.reasons import MustStay, what_must_stay
 from yolo_prune.structure.tracing import trace
 
 TRACE_SIZE = 64  # pixels; in smaller images, a map with one position looks like a pooled one
@@ -54,6 +55,7 @@ class Network:
         other_params: parameters that belong to no layer with weights.
         untraced: paths and classes of blocks of the user's own whose channels cannot be traced. What these blocks read
             and produce keeps all its channels.
+        must_stay: the output channels of layers that are in no group, and why.
     """
 
     imgsz: int
@@ -61,13 +63,14 @@ class Network:
     shapes: Mapping[str, LayerShape]
     other_params: int
     untraced: Mapping[str, str]
+    must_stay: tuple[MustStay, ...]
 
     @classmethod
     def of(cls, model: nn.Module, imgsz: int) -> Network:
         """Trace a model for square images of `imgsz` pixels.
 
         Raises:
-            RequestError: the model is of a kind whose channels cannot be traced.
+            RequestError: the model is of a kind whose channels cannot be traced, or cannot be run.
         """
         require_supported(model)
         size = _trace_size(model)
@@ -77,7 +80,9 @@ class Network:
         shapes = _shapes(model, of_costs)
         in_layers = sum(shape.params(shape.full) for shape in shapes.values())
         other = sum(parameter.numel() for parameter in model.parameters()) - in_layers
-        return cls(imgsz, tuple(build_groups(model, of_groups)), shapes, other, _untraced(model, of_groups))
+        untraced = _untraced(model, of_groups)  # before halves fix channels too
+        groups = tuple(build_groups(model, of_groups))
+        return cls(imgsz, groups, shapes, other, untraced, what_must_stay(model, of_groups, groups))
 
     def without(self, removed: Removed) -> Network:
         """Return the structure of the model without some units. It equals that of tracing the slimmed model."""
@@ -90,7 +95,9 @@ class Network:
             name: replace(shape, full=Width(shape.full.out - lost[name, "out"], shape.full.in_ - lost[name, "in"]))
             for name, shape in self.shapes.items()
         }
-        return replace(self, groups=tuple(remaining_groups(self.groups, removed)), shapes=shapes)
+        must_stay = tuple(entry._replace(of=shapes[entry.layer].full.out) for entry in self.must_stay)
+        groups = tuple(remaining_groups(self.groups, removed))
+        return replace(self, groups=groups, shapes=shapes, must_stay=must_stay)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -98,9 +105,14 @@ class Network:
         return {group.name: group.size for group in self.groups}
 
 
+def find_network(model: nn.Module) -> Network:
+    """Return the structure of an Ultralytics model at the smallest image size that shows it."""
+    return Network.of(model, _trace_size(model))
+
+
 def find_groups(model: nn.Module) -> list[ChannelGroup]:
     """Find the groups of removable channels of an Ultralytics model, in network order."""
-    return list(Network.of(model, _trace_size(model)).groups)
+    return list(find_network(model).groups)
 
 
 def _trace_size(model: nn.Module) -> int:
@@ -132,5 +144,5 @@ def _shapes(model: nn.Module, traced: Trace) -> dict[str, LayerShape]:
 def _untraced(model: nn.Module, traced: Trace) -> dict[str, str]:
     """Return the paths and classes of blocks of the user's own that fix channels."""
     modules = dict(model.named_modules())
-    paths = sorted({path for path in traced.fixed.values() if path})
+    paths = sorted({reason.path for reason in traced.fixed.values() if reason.path})
     return {path: type(modules[path]).__name__ for path in paths if not is_stock(modules[path])}

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from yolo_prune.errors import RequestError
-from yolo_prune.files import atomic
+from yolo_prune.files import atomic, read_json
 from yolo_prune.host.blocks import conv_blocks, refresh_widths
 from yolo_prune.host.history import history, record
 from yolo_prune.host.model import module_of, of_kind
@@ -178,7 +178,7 @@ class PruningPlan:
     def load(cls, path: str | os.PathLike) -> PruningPlan:
         """Read plan.json. Raises RequestError if it is missing or no plan."""
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            data = read_json(Path(path))
         except (OSError, ValueError) as error:
             raise RequestError(f"{path}: cannot be read as a plan: {error}") from None
         return cls.from_dict(data, str(path))
@@ -248,10 +248,12 @@ def _check_fixed(layers: Layers, groups: Sequence[ChannelGroup], widths: Mapping
 
 
 def _slice_layer(layer: Weighted, keep: Keep) -> None:
-    transposed = isinstance(layer, nn.ConvTranspose2d)  # its weight has the inputs first
+    depthwise = is_depthwise(layer)
+    if not isinstance(layer, nn.Linear) and layer.groups > 1 and not depthwise:
+        return  # it keeps all channels
+    transposed = isinstance(layer, nn.ConvTranspose2d) and not depthwise  # its weight has the inputs first
     first, second = (keep.in_, keep.out) if transposed else (keep.out, keep.in_)
     weight = layer.weight.data[list(first)][:, list(second)]
-    depthwise = is_depthwise(layer)
     layer.weight = nn.Parameter(weight.contiguous(), requires_grad=layer.weight.requires_grad)
     if layer.bias is not None:
         layer.bias = nn.Parameter(layer.bias.data[list(keep.out)], requires_grad=layer.bias.requires_grad)

@@ -1,4 +1,4 @@
-"""Models and tensors that have shapes but no values, on torch's meta device."""
+"""Copies of models to be traced: one with shapes only, on torch's meta device, and one with values."""
 
 from __future__ import annotations
 
@@ -23,8 +23,19 @@ def on_shapes(model: nn.Module) -> nn.Module:
     return shapes
 
 
+def with_values(model: nn.Module) -> nn.Module:
+    """Return a copy of a model in float32, on the device of the model."""
+    return copy.deepcopy(model).float()
+
+
+def random_image(shape: tuple[int, ...], model: nn.Module) -> torch.Tensor:
+    """Return an image of random values in [0, 1], always the same, on the device of the model."""
+    values = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    return values.to(next(model.parameters()).device)
+
+
 def norm_outputs(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return what a batch norm of `x` returns. torch itself computes these shapes in Python, which is slow."""
+    """Return what a batch norm of `x`, which has no values, returns. torch computes these shapes in Python, slowly."""
     return x.new_empty(x.shape), x.new_empty(0), x.new_empty(0)
 
 
