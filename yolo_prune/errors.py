@@ -14,3 +14,9 @@ class RunError(RuntimeError):
 
     The command turns it into exit status 1.
     """
+
+
+def in_one_line(error: Exception, most: int = 600) -> str:
+    """Return the message of an error of others in one line of at most `most` characters, or else its type."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    return message if len(message) <= most else f"{message[:most]}..."

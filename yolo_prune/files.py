@@ -6,8 +6,11 @@ import json
 import os
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
+
+DEEPEST = 50  # levels of plain data; no file of the tool has ten
 
 
 @contextmanager
@@ -40,12 +43,38 @@ def write_json(path: Path, data: Any) -> None:
         temporary.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> Any:
-    """Read plain data. Raises OSError or ValueError."""
+def read_json(path: Path, finite: bool = False) -> Any:
+    """Read plain data. Raises OSError or ValueError.
+
+    Args:
+        path: of the file.
+        finite: whether NaN and infinite numbers become None.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError("it is not a file")  # reading a pipe would wait for ever
+    constants = {"parse_constant": lambda _: None} if finite else {}
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"), **constants)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    require_shallow(data)
+    return data
+
+
+def require_shallow(data: Any, most: int | None = None) -> None:
+    """Raise ValueError if plain data is nested too deeply, or has more than `most` values on one level.
+
+    A few lines of YAML stand for very many values where they have aliases of aliases.
+    """
+    level, end = [data], most and most + 1
+    for _ in range(DEEPEST):
+        nested = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, (dict, list)))
+        level = list(islice(chain.from_iterable(nested), end))
+        if not level:
+            return
+        if most and len(level) > most:
+            raise ValueError("it holds too many values")
+    raise ValueError("it is nested too deeply")
 
 
 def real_paths(paths: Iterable[str]) -> list[str]:

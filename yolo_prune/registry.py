@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Generic, TypeVar
 
 from yolo_prune.errors import RequestError
+from yolo_prune.plain import brief
 
 T = TypeVar("T")
 
@@ -49,7 +50,7 @@ class Registry(Generic[T]):
         """Return the thing of that name. Raises RequestError if there is none."""
         if name not in self:
             names, hint = ", ".join(self.names()), did_you_mean(name, self._things)
-            raise RequestError(f"{self._noun} {name!r} does not exist; {hint}there are: {names}")
+            raise RequestError(f"{self._noun} {brief(name)} does not exist; {hint}there are: {names}")
         return self._things[name]
 
     def _import_all(self) -> None:

@@ -98,6 +98,7 @@ def test_no_normalisation_changes_the_order_in_a_group(values, how):
         ("(l1 + l2", "bracket is not closed"),
         ("median(l1)", "'median' is no normalisation; there are: mean, max, rank, zscore, global"),
         ("0.5", "no criterion"),
+        ("1e999*l1", "the weight 1e999 is too large"),
         ("l1 @ l2", "'@ l2' is not understood"),
         ("zscore(l1)*l2", "cannot be multiplied"),
     ],
@@ -120,3 +121,10 @@ def test_every_text_is_parsed_or_refused(text):
     except RequestError:
         return
     assert parse(str(parsed)) == parsed
+
+
+@pytest.mark.parametrize("text", ["(" * 100, "+".join(["l1"] * 5000)])
+def test_an_expression_that_is_too_long_is_refused_in_one_short_line(text):
+    with pytest.raises(RequestError, match="it is too long; 1000 characters and 50 brackets are read") as caught:
+        parse(text)
+    assert len(str(caught.value)) < 500

@@ -103,3 +103,32 @@ def test_images_of_one_name_in_several_folders_are_told_apart(from_json, tmp_pat
     }))  # fmt: skip
     with pytest.raises(RequestError, match="2 val images are called 'scene'"):
         GroundTruth.of(type(dataset)(dataset.yaml, {**dataset.info, "annotations": str(named)}))
+
+
+def test_objects_without_an_area_or_a_crowd_have_the_area_of_their_box(from_json, tmp_path):
+    content = json.loads(from_json.annotations.read_text())
+    content["annotations"] = [a for a in content["annotations"] if not a["iscrowd"]]
+    for found in content["annotations"]:
+        del found["iscrowd"], found["area"]
+    named = tmp_path / "named.json"
+    named.write_text(json.dumps(content))
+    truth = GroundTruth.of(type(from_json)(from_json.yaml, {**from_json.info, "annotations": str(named)}))
+    assert truth.average_precision(_perfect(truth))[0] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("bbox", [1, 2, 3], r"annotations\[0\].bbox has 3 numbers; it must have 4"),
+        ("bbox", None, r"annotations\[0\].bbox is None; it must be a list"),
+        ("category_id", "1", r"annotations\[0\].category_id is '1'; it must be a whole number"),
+        ("area", float("inf"), r"annotations\[0\].area is inf; it must be a number"),
+    ],
+)
+def test_damaged_annotations_are_refused_with_what_is_wrong_and_where(key, value, problem, from_json, tmp_path):
+    content = json.loads(from_json.annotations.read_text())
+    content["annotations"][0][key] = value
+    damaged = tmp_path / "damaged.json"
+    damaged.write_text(json.dumps(content))
+    with pytest.raises(RequestError, match=rf"damaged.json: no COCO JSON: {problem}"):
+        GroundTruth.of(type(from_json)(from_json.yaml, {**from_json.info, "annotations": str(damaged)}))

@@ -1,3 +1,5 @@
+import struct
+import zlib
 from types import SimpleNamespace
 
 import cv2
@@ -79,3 +81,26 @@ def test_examples_are_of_the_val_split_or_come_with_ultralytics(dataset):
     assert torch.equal(example_images(dataset, 64, count=2), next(iter(val.images)))
     assert example_images(None, 64).shape[1:] == (3, 64, 64)
     assert example_images(None, 64, channels=1).shape == (4, 1, 64, 64)
+
+
+def _png(width, height):
+    """Return a small PNG whose header says that it is large."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = (b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")
+    packed = (struct.pack(">I", len(d)) + kind + d + struct.pack(">I", zlib.crc32(kind + d)) for kind, d in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+def test_an_image_that_no_memory_holds_is_refused_by_its_header(tmp_path):
+    for number in range(2):
+        (tmp_path / f"{number}.png").write_bytes(_png(30_000, 30_000))
+    with pytest.raises(RequestError, match=r"calibration image .*\.png cannot be read"):
+        FolderImages.draw(str(tmp_path), 2, 32, seed=0).require_readable()
+
+
+def test_an_image_of_a_dataset_without_readable_pixels_is_named(dataset, tmp_path):
+    split = dataset.split("train", 96, 4)
+    split.im_files[0] = split.labels[0]["im_file"] = str(tmp_path / "damaged.jpg")
+    (tmp_path / "damaged.jpg").write_bytes(b"\xff\xd8\xff\xd9")
+    with pytest.raises(RequestError, match=r"an image cannot be read: .*damaged\.jpg"):
+        next(iter(LabelledImages(split, [0], 1)))

@@ -4,6 +4,7 @@ import pytest
 
 from yolo_prune import YOLO, Options, RequestError, resume
 from yolo_prune.run.journal import Journal
+from yolo_prune.run.parsed import Parsed
 
 
 def test_what_was_asked_for_is_read_again(scenes_model, tmp_path, monkeypatch):
@@ -74,3 +75,26 @@ def test_a_run_of_the_previous_version_goes_on_unless_it_used_what_was_removed(s
     (tmp_path / "run.json").write_text(json.dumps(record))
     with pytest.raises(RequestError, match="search '10m', which this version does not offer"):
         Journal.reopen(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("record", "problem"),
+    [
+        ({"model": 3, "options": {}}, "model is 3; it must be text"),
+        ({"model": "m.pt", "options": []}, r"options is \[\]; it must be a dictionary"),
+        ({"model": "m.pt", "options": {"train_args": ["imgsz"]}}, "options.train_args is"),
+    ],
+)
+def test_a_damaged_record_is_refused_with_what_is_wrong_and_where(record, problem, tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(RequestError, match=f"run.json is damaged: {problem}"):
+        Journal.reopen(tmp_path)
+
+
+@pytest.mark.parametrize("options", [{"target_macs": 10**400}, {"calibration": "x" * 5000}, {"rounds": float("nan")}])
+def test_values_that_cannot_be_are_refused_in_one_short_line(options, tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps({"model": "m.pt", "options": options}))
+    with pytest.raises(RequestError) as error:
+        Parsed.of(Journal.reopen(tmp_path).options)
+    assert len(str(error.value)) < 500
+    assert "\n" not in str(error.value)

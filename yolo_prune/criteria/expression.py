@@ -9,6 +9,7 @@ factor     := number | criterion | normalisation "(" criterion ")" | "(" express
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,11 +19,13 @@ import torch
 
 from yolo_prune.criteria.criterion import Criterion, get
 from yolo_prune.errors import RequestError
+from yolo_prune.plain import brief
 
 # Ways to make the scores of groups comparable. "mean" and "max" divide the scores of a group by their mean or maximum.
 # "rank" replaces them by ranks from 0 to 1 in each group. "zscore" gives each group mean 0 and standard deviation 1.
 # "global" divides all scores by their mean over all groups, so that the ratios between groups stay.
 NORMALISATIONS = ("mean", "max", "rank", "zscore", "global")
+LONGEST, MOST_BRACKETS = 1000, 50  # characters and brackets of an expression
 
 Scores = dict[str, torch.Tensor]  # one score for each unit, by the name of the group
 
@@ -144,6 +147,8 @@ class _Parser:
         self.text = text
         self.tokens: list[str] = []
         position = 0
+        if len(text) > LONGEST or text.count("(") > MOST_BRACKETS:
+            self.refuse(f"it is too long; {LONGEST} characters and {MOST_BRACKETS} brackets are read")
         while text[position:].strip():
             match = self.TOKEN.match(text, position)
             if match is None:
@@ -176,6 +181,8 @@ class _Parser:
             self._close()
             return inner
         if token[0].isdigit() or token[0] == ".":
+            if not math.isfinite(float(token)):
+                self.refuse(f"the weight {token} is too large")
             return Number(float(token))
         if not token[0].isalpha():
             self.refuse(f"{token!r} is not expected; there are sums, products and weights of 0 or more")
@@ -204,4 +211,4 @@ class _Parser:
 
     def refuse(self, why: str) -> NoReturn:
         """Raise RequestError with the text and the reason."""
-        raise RequestError(f'criterion {self.text!r}: {why}; write e.g. "0.5*expressiveness + 0.5*taylor"')
+        raise RequestError(f'criterion {brief(self.text)}: {why}; write e.g. "0.5*expressiveness + 0.5*taylor"')

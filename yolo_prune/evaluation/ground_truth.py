@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,10 @@ from typing import Any
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from yolo_prune.errors import RequestError
+from yolo_prune.errors import RequestError, in_one_line
+from yolo_prune.files import read_json
 from yolo_prune.host.datasets import Dataset
+from yolo_prune.plain import list_of, number, record_of, text, whole
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,9 @@ class GroundTruth:
 
     @classmethod
     def _from_json(cls, dataset: Dataset, path: Path) -> GroundTruth:
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            by_stem = {Path(image["file_name"]).stem: image["id"] for image in data["images"]}
-            by_name = {category["name"]: category["id"] for category in data["categories"]}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RequestError(f"data {dataset.yaml}: annotations {path}: no COCO JSON: {error!r}") from None
+        data = _read_annotations(dataset.yaml, path)
+        by_stem = {Path(image["file_name"]).stem: image["id"] for image in data["images"]}
+        by_name = {category["name"]: category["id"] for category in data["categories"]}
         stems = {label["im_file"]: Path(label["im_file"]).stem for label in dataset.val_labels}
         names = list(dataset.info["names"].values())
         for kind, wanted, listed in (("image", stems.values(), by_stem), ("category", names, by_name)):
@@ -61,22 +59,22 @@ class GroundTruth:
         ids = {file: by_stem[stem] for file, stem in stems.items()}
         if dataset.classes is not None:
             counted = {by_name[names[i]] for i in dataset.classes}
-            data["annotations"] = [a for a in data.get("annotations", ()) if a.get("category_id") in counted]
+            data["annotations"] = [a for a in data["annotations"] if a["category_id"] in counted]
         return cls(_coco(data), ids, [by_name[name] for name in names], "annotations")
 
     @classmethod
     def _from_labels(cls, dataset: Dataset) -> GroundTruth:
         images, annotations, ids = [], [], {}
-        for number, label in enumerate(dataset.val_labels, start=1):
+        for image_id, label in enumerate(dataset.val_labels, start=1):
             height, width = label["shape"]
-            ids[label["im_file"]] = number
-            images.append({"id": number, "file_name": Path(label["im_file"]).name, "height": height, "width": width})
+            ids[label["im_file"]] = image_id
+            images.append({"id": image_id, "file_name": Path(label["im_file"]).name, "height": height, "width": width})
             for (kind,), (x, y, w, h) in zip(label["cls"].tolist(), label["bboxes"].tolist(), strict=True):
                 w, h = w * width, h * height
                 annotations.append(
                     {
                         "id": len(annotations) + 1,
-                        "image_id": number,
+                        "image_id": image_id,
                         "category_id": int(kind),
                         "bbox": [x * width - w / 2, y * height - h / 2, w, h],
                         "area": w * h,
@@ -118,6 +116,40 @@ class GroundTruth:
             evaluation.accumulate()
             evaluation.summarize()
         return float(evaluation.stats[0]), float(evaluation.stats[1])
+
+
+def _read_annotations(yaml: str, path: Path) -> dict[str, Any]:
+    """Read a COCO JSON. Objects that do not say so are no crowds, and have the area of their box.
+
+    Raises:
+        RequestError: it cannot be read, or is no COCO JSON.
+    """
+    try:
+        data = read_json(path)
+    except (OSError, ValueError) as error:
+        raise RequestError(f"data {yaml}: annotations {path}: cannot be read: {in_one_line(error)}") from None
+    if problem := ANNOTATIONS(data, ""):
+        raise RequestError(f"data {yaml}: annotations {path}: no COCO JSON: {problem}")
+    objects = [{"iscrowd": 0, "area": a["bbox"][2] * a["bbox"][3], **a} for a in data.get("annotations", ())]
+    return data | {"annotations": objects}
+
+
+def _box(value: Any, where: str) -> str | None:
+    """Check for x, y, width and height."""
+    problem = list_of(number)(value, where)
+    return problem or (None if len(value) == 4 else f"{where} has {len(value)} numbers; it must have 4")
+
+
+OBJECT = record_of(
+    {"id": whole, "image_id": whole, "category_id": whole, "bbox": _box}, {"iscrowd": number, "area": number}
+)
+ANNOTATIONS = record_of(
+    {
+        "images": list_of(record_of({"id": whole, "file_name": text})),
+        "categories": list_of(record_of({"id": whole, "name": text})),
+    },
+    {"annotations": list_of(OBJECT)},
+)
 
 
 def _coco(data: dict[str, Any]) -> COCO:

@@ -11,7 +11,8 @@ from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg, smart_value
 from ultralytics.utils.checks import check_imgsz
 from ultralytics.utils.torch_utils import select_device
 
-from yolo_prune.errors import RequestError
+from yolo_prune.errors import RequestError, in_one_line
+from yolo_prune.plain import brief
 
 # A run sets these itself.
 RESERVED = {
@@ -62,7 +63,9 @@ def check_arguments(arguments: Mapping[str, Any], own: Iterable[str]) -> None:
         if key not in DEFAULT_CFG_DICT:
             close = difflib.get_close_matches(key, {*own, *DEFAULT_CFG_DICT} - RESERVED, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise RequestError(f"{key!r} is neither an option of yolo-prune nor an Ultralytics train argument{hint}")
+            raise RequestError(
+                f"{brief(key)} is neither an option of yolo-prune nor an Ultralytics train argument{hint}"
+            )
         if key in RESERVED:
             raise RequestError(f"{key!r} is set by yolo-prune itself and cannot be passed on to training")
         if key in OF_EXPORT:
@@ -75,7 +78,7 @@ def check_arguments(arguments: Mapping[str, Any], own: Iterable[str]) -> None:
     try:
         get_cfg(overrides=dict(arguments))
     except (TypeError, ValueError, SyntaxError) as error:
-        raise RequestError(" ".join(str(error).split())) from None
+        raise RequestError(in_one_line(error)) from None
     if arguments.get("split", "val") != "val":
         raise RequestError(f"split is {arguments['split']!r}; a run is judged on the images under val: in the yaml")
     if not isinstance(arguments.get("imgsz", 640), int):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from ultralytics.data.utils import (
     check_det_dataset,
     convert_ndjson_to_yolo_if_needed,
 )
-from ultralytics.utils import DATASETS_DIR, YAML
+from ultralytics.utils import DATASETS_DIR
 
-from yolo_prune.errors import RequestError
+from yolo_prune.errors import RequestError, in_one_line
 from yolo_prune.host.console import LOGGER
-from yolo_prune.host.settings import safe_load
+from yolo_prune.host.dataset_checks import check_dataset_files, check_folder, check_info
 
 CONVERTED = "val"  # the split that Ultralytics' trainer asks for; with it, a trainer finds the same conversion
 
@@ -37,16 +38,17 @@ def read_dataset(data: str, task: str, download: bool) -> tuple[str, dict[str, A
         RequestError: it cannot be read, or a split is missing.
     """
     try:
+        check_dataset_files(data)
         yaml = _converted(data)
-        _require_safe(yaml)
-        info = _class_folders(yaml, download) if task == "classify" else check_det_dataset(yaml, autodownload=download)
+        info = _class_folders(yaml, download) if task == "classify" else _labelled(yaml, download)
+        check_info(info)
     except Exception as error:  # a yaml, a path and a download can fail in any way
         LOGGER.debug(f"{data}: {error!r}")
-        raise RequestError(f"data {data}: {' '.join(str(error).split()) or type(error).__name__}") from None
+        raise RequestError(f"data {data}: {in_one_line(error)}") from None
     for split in ("train", "val"):
         paths = info[split] if isinstance(info[split], list) else [info[split]]
         for path in paths:
-            if path is None or not Path(path).exists():
+            if path is None or not os.path.exists(path):
                 raise RequestError(f"data {data}: {split}: {path} does not exist; check 'path:' and '{split}:'")
     if task == "pose" and "kpt_shape" not in info:
         raise RequestError(f"data {data}: a dataset for poses needs kpt_shape: [number of keypoints, 2 or 3]")
@@ -58,13 +60,19 @@ def image_files(place: Any) -> list[str]:
 
     Args:
         place: a folder, a text file that lists images, or a list of both.
+
+    Raises:
+        RequestError: a text file cannot be read.
     """
     files: list[str] = []
     for path in map(Path, place if isinstance(place, list) else [place]):
         if path.is_dir():
             files += glob.glob(str(Path(glob.escape(str(path))) / "**" / "*.*"), recursive=True)
         elif path.is_file():  # lines that begin with "./" mean images beside the list
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
+            try:
+                lines = path.read_text(encoding="utf-8-sig").splitlines()
+            except (OSError, ValueError) as error:
+                raise RequestError(f"{path} cannot be read as a list of images: {in_one_line(error)}") from None
             files += [str(path.parent / line[2:]) if line.startswith("./") else line for line in lines]
     return sorted(file for file in files if file.rpartition(".")[-1].lower() in IMG_FORMATS)
 
@@ -79,14 +87,13 @@ def _converted(data: str) -> str:
     return str(convert_ndjson_to_yolo_if_needed(data, split=CONVERTED))
 
 
-def _require_safe(data: str) -> None:
-    """Raise ValueError for a yaml whose `download:` is code, where no code of others may run."""
-    if not safe_load() or not Path(data).is_file():
-        return
-    content = YAML.load(data)
-    download = content.get("download") if isinstance(content, dict) else None
-    if download and not str(download).startswith("https://"):
-        raise ValueError("its download: is code, which --safe-load does not run; fetch the images first and remove it")
+def _labelled(data: str, download: bool) -> dict[str, Any]:
+    """Read a dataset for any other task."""
+    if Path(data).is_dir():
+        check_folder(Path(data))
+    else:
+        check_dataset_files(data)  # it may be a yaml that NDJSON was converted to
+    return check_det_dataset(data, autodownload=download)
 
 
 def _class_folders(data: str, download: bool) -> dict[str, Any]:

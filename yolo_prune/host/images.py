@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader, Subset
 from ultralytics.data.augment import LetterBox
 from ultralytics.data.utils import IMG_FORMATS
@@ -19,6 +20,7 @@ from yolo_prune.files import real_paths
 from yolo_prune.host.datasets import Dataset, paths_of
 
 BATCH = 16
+MOST_PIXELS = 2**27  # in an image for calibration; twice as many as the largest cameras have
 Batch = torch.Tensor | dict[str, Any]  # images alone, or labelled as Ultralytics' losses take them
 
 
@@ -39,9 +41,12 @@ class LabelledImages:
     batch: int
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for batch in self.loader():
-            batch["img"] = as_floats(batch["img"])
-            yield batch
+        try:
+            for batch in self.loader():
+                batch["img"] = as_floats(batch["img"])
+                yield batch
+        except FileNotFoundError as error:  # its header was fine, its pixels are not
+            raise RequestError(f"an image cannot be read: {error}") from None
 
     def __len__(self) -> int:
         return -(-len(self.indices) // self.batch)
@@ -102,14 +107,24 @@ class FolderImages:
             self._read(path)
 
     def _read(self, path: Path) -> torch.Tensor:
-        try:
-            image = imread(str(path))
-        except Exception:  # a file that is no image can fail in any way
-            image = None
+        image = _pixels(path)
         if image is None:
             raise RequestError(f"calibration image {path} cannot be read")
         square = LetterBox((self.imgsz, self.imgsz), auto=False)(image=image)
         return torch.from_numpy(square[..., ::-1].transpose(2, 0, 1).copy()).float() / 255
+
+
+def _pixels(path: Path) -> Any:
+    """Return the pixels of an image file, (height, width, channels) BGR, or None if it cannot be read or is too large.
+
+    The header is read first, because a small file may stand for more pixels than the memory holds.
+    """
+    try:
+        with Image.open(path) as header:
+            width, height = header.size
+        return imread(str(path)) if width * height <= MOST_PIXELS else None
+    except Exception:  # a file that is no image can fail in any way
+        return None
 
 
 def as_floats(images: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,8 @@ from torch import nn
 from ultralytics.engine.model import Model
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
-from yolo_prune.errors import RequestError
+from yolo_prune.errors import RequestError, in_one_line
+from yolo_prune.host.model_checks import check_model, check_model_file
 from yolo_prune.host.trainers import TRAINERS, tuning_with
 
 Y = TypeVar("Y", bound="YOLO")
@@ -123,14 +124,19 @@ def load(path: str | os.PathLike, kind: type[Y] = YOLO) -> Y:
     if suffix == ".pt" and not Path(path).is_file() and path not in GITHUB_ASSETS_NAMES:
         raise RequestError(f"model {path}: there is no such file, and Ultralytics has no model of that name")
     try:
+        check_model_file(Path(path))
         yolo = kind(path)
     except Exception as error:  # unpickling a file of others can fail in any way
-        first = " ".join(str(error).split()) or type(error).__name__
+        first = in_one_line(error)
         if isinstance(error, KeyError):
             first = f"it lacks {first}, or there is no such block"
         raise RequestError(f"model {path}: cannot be opened as an Ultralytics YOLO: {first}") from error
     if not isinstance(yolo, kind):
         raise RequestError(f"model {path}: a {type(yolo).__name__} is not supported; give a YOLO of v3 to 26")
+    try:
+        check_model(yolo.model)
+    except ValueError as error:
+        raise RequestError(f"model {path}: {error}") from None
     return yolo
 
 

@@ -21,6 +21,8 @@ NAMES: dict[str, str] = {
     "ultralytics.data.utils:add_polygon_background": "the class that semantic segmentation adds",
     "ultralytics.data.utils:check_cls_dataset": "datasets for classification",
     "ultralytics.data.utils:check_det_dataset": "datasets of all other tasks",
+    "ultralytics.data.dataset:load_dataset_cache_file": "caches of labels, which are not read with --safe-load",
+    "ultralytics.data.utils:find_dataset_yaml": "the yaml in a folder",
     "ultralytics.data.utils:convert_ndjson_to_yolo_if_needed": "datasets in NDJSON",
     "ultralytics.engine.model:Model.task_map": "the trainers of each task",
     "ultralytics.engine.trainer:BaseTrainer._setup_train": "called before training, after the averaged copy exists",

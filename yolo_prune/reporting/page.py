@@ -49,7 +49,7 @@ def write_page(path: Path, template: str, draw: Callable[[Palette], Charts], **c
         **context,
     )
     with atomic(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8", errors="replace")  # a name may hold bytes that are no text
     return path
 
 

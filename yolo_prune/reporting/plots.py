@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from yolo_prune.errors import RequestError
 from yolo_prune.files import atomic
 from yolo_prune.reporting.palette import LIGHT
 from yolo_prune.reporting.series import (
@@ -26,6 +27,7 @@ from yolo_prune.reporting.series import (
 )
 
 DPI = 150
+MOST_ROUNDS, MOST_CLASSES = 100, 1000  # in a plot; matplotlib draws no image of more than 65535 pixels
 
 
 def write_plots(summary: dict[str, Any], directory: Path) -> list[Path]:
@@ -41,6 +43,8 @@ def write_plots(summary: dict[str, Any], directory: Path) -> list[Path]:
         "scores": scores_plot(summary) if rounds_with_scores(summary) else None,
         "classes": classes_plot(summary) if per_class(summary) else None,
     }
+    if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
+        raise RequestError(f"{directory}: must be a folder, not a link or a file; remove it")
     directory.mkdir(exist_ok=True)
     paths = []
     for name, figure in figures.items():
@@ -79,11 +83,11 @@ def trajectory_plot(summary: dict[str, Any]) -> Figure:
     reference = summary.get("reference")
     if reference:
         x = reference["macs"] / 1e9
-        axes.axvline(x, color=LIGHT.other, ls="--", lw=1, label=reference["name"])
+        axes.axvline(x, color=LIGHT.other, ls="--", lw=1, label=_literal(reference["name"]))
         if reference["published"] and is_comparable(summary):
-            label = f"{reference['name']}, published"
+            label = _literal(f"{reference['name']}, published")
             axes.plot(x, reference["published"]["value"], "*", color=LIGHT.other, ms=12, label=label)
-    axes.set(xlabel="G MACs", ylabel=summary["metric"]["title"], xlim=(0, None), ylim=(0, None))
+    axes.set(xlabel="G MACs", ylabel=_literal(summary["metric"]["title"]), xlim=(0, None), ylim=(0, None))
     _legend(axes)
     return figure
 
@@ -108,8 +112,8 @@ def layers_plot(summary: dict[str, Any]) -> Figure:
 
 
 def scores_plot(summary: dict[str, Any]) -> Figure:
-    """Return histograms of every round's scores, of the kept and of the removed units, with the threshold."""
-    rounds = rounds_with_scores(summary)
+    """Return histograms of the last rounds' scores, of the kept and of the removed units, with the threshold."""
+    rounds = rounds_with_scores(summary)[-MOST_ROUNDS:]
     figure = _canvas(8, 2.6 * len(rounds))
     for axes, (number, scores) in zip(figure.subplots(len(rounds), squeeze=False)[:, 0], rounds, strict=True):
         _style(axes)
@@ -121,23 +125,23 @@ def scores_plot(summary: dict[str, Any]) -> Figure:
         axes.axvline(threshold(scores), color=LIGHT.text, ls="--", lw=1, label="threshold")
         axes.set(ylabel="units")
         axes.set_title(f"round {number}", loc="right", fontsize=9, color=LIGHT.soft)
-        axes.set_xlabel(scores["title"])
+        axes.set_xlabel(_literal(scores["title"]))
         _legend(axes)
     return figure
 
 
 def classes_plot(summary: dict[str, Any]) -> Figure:
-    """Return a plot of each class's AP before and after, with the largest drop first."""
-    classes = per_class(summary)
+    """Return a plot of the classes' AP before and after, with the largest drop first."""
+    classes = per_class(summary)[:MOST_CLASSES]
     rows = range(len(classes))
     before, after = [item.before for item in classes], [item.after for item in classes]
     figure, axes = _figure(7, 0.22 * len(classes) + 1.2)
     axes.hlines(rows, before, after, color=LIGHT.line, lw=3)
     axes.plot(before, rows, "o", color=LIGHT.before, label="before")
     axes.plot(after, rows, "o", color=LIGHT.after, label="after")
-    axes.set_yticks(rows, [shortened(item.name) for item in classes])
+    axes.set_yticks(rows, [_literal(shortened(item.name)) for item in classes])
     axes.grid(False, axis="y")
-    axes.set(xlabel=summary["metric"]["title"], xlim=(0, 1), ylim=(len(classes) - 0.5, -0.5))
+    axes.set(xlabel=_literal(summary["metric"]["title"]), xlim=(0, 1), ylim=(len(classes) - 0.5, -0.5))
     _legend(axes)
     return figure
 
@@ -164,6 +168,11 @@ def _style(axes: Axes) -> None:
     axes.tick_params(colors=LIGHT.soft)
     axes.grid(color=LIGHT.line, lw=0.6)
     axes.set_axisbelow(True)
+
+
+def _literal(name: str) -> str:
+    """Return a name as matplotlib shows it as it is. Between two dollars it would read a formula."""
+    return name.replace("$", r"\$")
 
 
 def _legend(axes: Axes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import mimetypes
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -120,7 +121,7 @@ def _checkpoint_sizes(summary: dict[str, Any], directory: Path) -> tuple[int | N
 
 def _size(path: Path | None) -> int | None:
     """Return the bytes of a file, or None if there is none."""
-    return path.stat().st_size if path and path.is_file() else None
+    return path.stat().st_size if path and os.path.isfile(path) else None
 
 
 def _training_kept(summary: dict[str, Any]) -> str:
@@ -146,10 +147,15 @@ def _examples(summary: dict[str, Any], directory: Path) -> list[dict[str, str]]:
     examples = []
     for example in summary.get("examples") or []:
         paths = {stage: directory / example[stage] for stage in ("base", "final")}
-        inside = (path.resolve().is_relative_to(directory.resolve()) for path in paths.values())
-        if all(inside) and all(path.is_file() for path in paths.values()):
+        if all(_is_inside(path, directory) for path in paths.values()):
             examples.append({"name": example["name"], **{stage: _data_uri(path) for stage, path in paths.items()}})
     return examples
+
+
+def _is_inside(path: Path, directory: Path) -> bool:
+    """Whether a path is that of a file in a directory, links followed."""
+    real = os.path.realpath(directory)
+    return os.path.isfile(path) and os.path.commonpath([os.path.realpath(path), real]) == real
 
 
 def _data_uri(path: Path) -> str:

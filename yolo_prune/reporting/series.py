@@ -121,7 +121,8 @@ def threshold(scores: dict[str, Any]) -> float:
 def per_class(summary: dict[str, Any]) -> list[ClassAP]:
     """Return the AP of each class that was measured for the base and the slimmed model, with the largest drop first."""
     before, after = (summary[name].get("per_class") or {} for name in ("base", "final"))
-    classes = [ClassAP(name, value, after[name]) for name, value in before.items() if name in after]
+    measured = [name for name, value in before.items() if value is not None and after.get(name) is not None]
+    classes = [ClassAP(name, before[name], after[name]) for name in measured]
     return sorted(classes, key=lambda item: item.change)
 
 

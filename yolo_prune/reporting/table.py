@@ -29,7 +29,7 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
             _with_share(stage["params"], base["params"], 1e6, "M"),
             _number(metric_value(stage, key, "metrics_before_training"), ".3f"),
             _number(metric_value(stage, key), ".3f"),
-            *(_number(stage[name], ".3f") for name in pycocotools),
+            *(_number(stage.get(name), ".3f") for name in pycocotools),
             _number(stage["latency_ms"], ".1f", " ms"),
         )
         for name, stage in stages(summary)

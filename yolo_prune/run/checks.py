@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from os.path import isdir
 from typing import Any
 
 Check = Callable[[Any], str | None]
@@ -31,7 +31,7 @@ def directory_or(choices: Sequence[str]) -> Check:
     """Check for one of some words, or a directory that exists."""
 
     def check(value: Any) -> str | None:
-        valid = value in choices or Path(value).is_dir()
+        valid = value in choices or isdir(value)
         return None if valid else f"choose one of {', '.join(choices)}, or a folder of images"
 
     return check

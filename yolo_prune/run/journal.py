@@ -16,9 +16,14 @@ from yolo_prune.errors import RequestError
 from yolo_prune.files import absolute, atomic, read_json, write_json
 from yolo_prune.host.datasets import LINKED_IMAGES
 from yolo_prune.host.model import YOLO
+from yolo_prune.plain import anything, brief, dict_of, record_of, text
 from yolo_prune.run.options import Options
 
 FILE = "run.json"
+ARGUMENTS = dict_of(anything)
+RECORD = record_of(
+    {"model": text, "options": record_of({}, {"train_args": ARGUMENTS, "other_targets": ARGUMENTS, "out": anything})}
+)
 RETIRED = {"search": None, "normalize": None, "group_reduction": "mean"}  # options of version 0.1, and their defaults
 
 
@@ -53,12 +58,14 @@ class Journal:
         _require_no_links(directory)
         try:
             record = read_json(directory / FILE)
-            model, options = record["model"], _without_retired(record["options"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            if isinstance(error, RequestError):
-                raise
-            raise RequestError(f"resume {directory}: there is no run of yolo-prune in it ({FILE})") from None
-        return cls(directory, model, Options(**{**options, "out": str(directory)}))
+        except (OSError, ValueError):
+            record = None
+        if not isinstance(record, dict) or not record.keys() >= {"model", "options"}:
+            raise RequestError(f"resume {directory}: there is no run of yolo-prune in it ({FILE})")
+        if problem := RECORD(record, ""):
+            raise RequestError(f"resume {directory}: {FILE} is damaged: {problem}")
+        options = _without_retired(record["options"])
+        return cls(directory, record["model"], Options(**{**options, "out": str(directory)}))
 
     def __enter__(self) -> Journal:
         try:
@@ -88,7 +95,7 @@ def _without_retired(record: dict[str, Any]) -> dict[str, Any]:
     for name, value in record.items():
         if name not in names and RETIRED.get(name, value) != value:
             raise RequestError(
-                f"{FILE} has {name} {value!r}, which this version does not offer; finish the run with the version that "
-                "began it"
+                f"{FILE} has {name} {brief(value)}, which this version does not offer; finish the run with the version "
+                "that began it"
             )
     return {name: value for name, value in record.items() if name in names}

@@ -15,6 +15,7 @@ from typing import Any
 
 from yolo_prune.errors import RequestError
 from yolo_prune.files import absolute
+from yolo_prune.plain import brief
 from yolo_prune.run.checks import at_least, directory_or, exponent, fraction, map_difference, one_of
 from yolo_prune.run.targets import Target
 
@@ -300,7 +301,7 @@ class Option:
             value = self._stored(value)
             problem = self.check(value) if self.check else None
         if problem:
-            raise RequestError(f"{self.title} is {value!r}; {problem}")
+            raise RequestError(f"{self.title} is {brief(value)}; {problem}")
         return value
 
     def _problem(self, value: Any) -> str | None:

@@ -20,7 +20,7 @@ from yolo_prune.errors import RequestError, RunError
 from yolo_prune.evaluation.examples import example_paths, write_examples
 from yolo_prune.evaluation.export import export
 from yolo_prune.evaluation.stock import smaller_stock_model
-from yolo_prune.files import atomic, read_json
+from yolo_prune.files import atomic
 from yolo_prune.host.blocks import stage_of
 from yolo_prune.host.console import LOGGER, output_of_run
 from yolo_prune.host.datasets import TRAINING_LIST
@@ -31,6 +31,7 @@ from yolo_prune.host.stock import is_smallest, stock_name
 from yolo_prune.host.training import finished_checkpoint
 from yolo_prune.recovery.fine_tuning import Training, fine_tune
 from yolo_prune.recovery.objectives import LABELS
+from yolo_prune.reporting.reading import read_progress, read_summary
 from yolo_prune.reporting.report import write_report
 from yolo_prune.run.clock import Clock
 from yolo_prune.run.journal import Journal
@@ -104,9 +105,8 @@ def resume(directory: Path, kind: type[YOLO] = YOLO) -> PruneResult:
         directory = journal.directory
         if (directory / "report.html").exists():  # it is written last
             LOGGER.info(f"the run in {directory} is finished")
-            summary = read_json(directory / "summary.json")
-            model, plan = kind(directory / "weights" / "pruned.pt"), PruningPlan.load(directory / "plan.json")
-            return PruneResult(model, plan, summary, directory)
+            model, plan = load(directory / "weights" / "pruned.pt", kind), PruningPlan.load(directory / "plan.json")
+            return PruneResult(model, plan, read_summary(directory), directory)
         with output_of_run(journal.options.verbose):
             return carry_out(Run(Request.of(load(journal.model, kind), journal.options), directory))
 
@@ -193,7 +193,7 @@ def carry_out(run: Run) -> PruneResult:
 def _take_up(run: Run) -> None:
     """Read how far the run came before it was stopped, and write the original where a training needs its file."""
     if (run.directory / "summary.json").exists():
-        run.summary.take_up(read_json(run.directory / "summary.json"))
+        run.summary.take_up(read_progress(run.directory))
     (run.directory / "weights").mkdir(exist_ok=True)
     original = original_checkpoint(run.directory)
     if run.request.options.distill and not original.exists():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from yolo_prune import plain
 from yolo_prune.errors import RequestError
 
 UNITS = {"K": 1e3, "M": 1e6, "G": 1e9}
@@ -31,10 +31,10 @@ class Target:
         """Read "54%", "21.3G", "12M" or a plain number. Raises RequestError."""
         option = f"target-{kind}"
         match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([%KMG]?)\s*", str(value), re.IGNORECASE)
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 100:
+        if plain.number(value, option) is None and value > 100:
             return cls(kind, None, float(value))
-        if match is None or isinstance(value, bool):
-            raise RequestError(f'{option} is {value!r}; give what to keep, as "54%" or as an absolute number "21.3G"')
+        if match is None or isinstance(value, bool) or float(match[1]) > plain.LARGEST:
+            raise RequestError(f'{option} is {plain.brief(value)}; give what to keep, as "54%" or as a number "21.3G"')
         number, unit = float(match[1]), match[2].upper()
         if unit == "%":
             if not 0 < number <= 100:
