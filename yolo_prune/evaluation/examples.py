@@ -41,9 +41,17 @@ def write_examples(
     for name, yolo in models.items():
         for number, (path, example) in enumerate(zip(images, examples, strict=True), start=1):
             result = yolo.predict(path, **arguments, verbose=False, save=False)[0]
-            drawing = Image.fromarray(result.plot()[..., ::-1])
+            drawing = Image.fromarray(_drawn(result)[..., ::-1])
             drawing.thumbnail((SIDE, SIDE))
             example[name] = f"examples/{number}-{name}.jpg"
             with atomic(directory / example[name]) as temporary:
                 drawing.save(temporary, "JPEG", quality=85)
     return examples
+
+
+def _drawn(result: Any) -> Any:
+    """Return the image of a prediction with what was detected; the image alone where a box is not finite."""
+    try:
+        return result.plot()
+    except ValueError:  # training may have ruined the model
+        return result.orig_img
