@@ -50,7 +50,7 @@ def test_published_accuracies_grow_with_the_size():
 
 def test_a_stock_model_is_recognised_by_its_layers(models):
     slimmed, stock = YOLO("yolov8s.yaml").model, models("yolov8s.yaml")
-    record(slimmed, [{}])
+    record(slimmed, [{"plan": {}}])
     own = type(stock)({**stock.yaml, "backbone": [*stock.yaml["backbone"]]}, verbose=False)
     own.yaml["backbone"][9] = [-1, 1, "SPP", [1024]]  # the user's own yaml, of the same name
     assert stock_name(stock) == "yolov8s"

@@ -41,12 +41,12 @@ def test_given_images_are_judged_as_a_val_split_of_them_is(scenes):
 
 @pytest.mark.slow
 def test_every_detection_is_recorded_in_pixels_of_its_image(scenes):
-    dataset = scenes[0]
-    metrics, detections = validate_recording(YOLO(demo.MODEL), dataset, 96, 4, "cpu")  # images have 160 px
+    dataset, arguments = scenes[0], {"imgsz": 96, "batch": 4, "device": "cpu"}  # images have 160 px
+    metrics, detections = validate_recording(YOLO(demo.MODEL), dataset, arguments)
     assert {detection["image"] for detection in detections} == {*dataset.images("val")}
     assert max(x + width for x, _, width, _ in (detection["bbox"] for detection in detections)) > 110
     assert all(0 <= detection["class"] < 5 and 0 < detection["score"] <= 1 for detection in detections)
-    assert results(metrics) == results(validate(YOLO(demo.MODEL), dataset, {"imgsz": 96, "batch": 4, "device": "cpu"}))
+    assert results(metrics) == results(validate(YOLO(demo.MODEL), dataset, arguments))
 
 
 @pytest.mark.slow

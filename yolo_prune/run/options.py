@@ -9,14 +9,13 @@ import inspect
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from yolo_prune.errors import RequestError
 from yolo_prune.files import absolute
-from yolo_prune.plain import brief
 from yolo_prune.run.checks import at_least, directory_or, exponent, fraction, map_difference, one_of
+from yolo_prune.run.option import KINDS, Option, option
 from yolo_prune.run.targets import Target
 
 IMAGES, TARGET, CHOICE, TRAINING, RESULTS = "Model and images", "Target", "Choice of channels", "Training", "Results"
@@ -29,24 +28,6 @@ EPOCHS = 10
 CALIBRATIONS = ("images", "representative", "noise")
 LABELLED = ("images", "representative")
 TARGET_PREFIX = "target_"
-
-
-def option(
-    group: str, default: Any, metavar: str | None, help: str, more: str = "", check: Callable | None = None
-) -> Any:
-    """Declare an option: a field of `Options`.
-
-    Args:
-        group: under which the help shows it.
-        default: None where the default follows from other options or from the model.
-        metavar: what the help calls its value; None for a flag.
-        help: one line.
-        more: further sentences for the docs.
-        check: takes the value, returns what is wrong with it or None. It is not called with None.
-    """
-    return field(
-        default=default, metadata={"group": group, "metavar": metavar, "help": help, "more": more, "check": check}
-    )
 
 
 @dataclass(frozen=True)
@@ -254,79 +235,6 @@ def _check_combinations(options: Options) -> None:
     for message, holds in contradictions.items():
         if holds:
             raise RequestError(message)
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option of the table.
-
-    Attributes:
-        name: in Python, e.g. "round_to".
-        kind: "text", "whole number", "number", "flag", "target" or "list".
-        optional: whether None is allowed, so that the default follows from other things.
-        default, group, metavar, help, more, check: as declared.
-    """
-
-    name: str
-    kind: str
-    optional: bool
-    default: Any
-    group: str
-    metavar: str | None
-    help: str
-    more: str
-    check: Callable[[Any], str | None] | None
-
-    @property
-    def title(self) -> str:
-        """Its name in messages and in the command, e.g. "round-to"."""
-        return self.name.replace("_", "-")
-
-    @property
-    def flag(self) -> str:
-        """Its name on the command line, e.g. "--round-to"."""
-        return f"--{self.title}"
-
-    @property
-    def type(self) -> type:
-        """The type of a value on the command line."""
-        return {"whole number": int, "number": float}.get(self.kind, str)
-
-    def checked(self, value: Any) -> Any:
-        """Return the value as it is stored. Raises RequestError if it is wrong."""
-        if value is None and self.optional:
-            return None
-        problem = self._problem(value)
-        if problem is None:
-            value = self._stored(value)
-            problem = self.check(value) if self.check else None
-        if problem:
-            raise RequestError(f"{self.title} is {brief(value)}; {problem}")
-        return value
-
-    def _problem(self, value: Any) -> str | None:
-        """Return what is wrong with the type of a value."""
-        if self.kind == "text" and not isinstance(value, (str, PathLike)):
-            return "it must be text"
-        if self.kind == "flag" and value is not True and value is not False:
-            return "it must be True or False"
-        if self.kind == "list":
-            items = [value] if isinstance(value, str) else value or ()
-            if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) for item in items):
-                return "it must be text or a list of it"
-        return None
-
-    def _stored(self, value: Any) -> Any:
-        if self.kind == "text":
-            return str(value)  # the record holds text, also where a Path was given
-        if self.kind == "list":
-            items = value.split(",") if isinstance(value, str) else value or ()
-            return tuple(item.strip() for item in items if item.strip())
-        return value
-
-
-KINDS = {"str": "text", "int": "whole number", "float": "number", "bool": "flag", "str | float": "target",
-         "tuple[str, ...]": "list"}  # fmt: skip
 
 
 def table() -> list[Option]:

@@ -6,28 +6,22 @@ is the same code. Saving the result, drawings, exports and the report are done a
 
 from __future__ import annotations
 
-import shlex
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from yolo_prune.errors import RequestError, RunError
+from yolo_prune.errors import RequestError
 from yolo_prune.evaluation.examples import example_paths, write_examples
 from yolo_prune.evaluation.export import export
-from yolo_prune.evaluation.stock import smaller_stock_model
 from yolo_prune.files import atomic
 from yolo_prune.host.blocks import stage_of
 from yolo_prune.host.console import LOGGER, output_of_run
-from yolo_prune.host.datasets import TRAINING_LIST
 from yolo_prune.host.images import example_images
 from yolo_prune.host.model import YOLO, load
 from yolo_prune.host.settings import new_run_directory
-from yolo_prune.host.stock import is_smallest, stock_name
 from yolo_prune.host.training import finished_checkpoint
 from yolo_prune.recovery.fine_tuning import Training, fine_tune
 from yolo_prune.recovery.objectives import LABELS
@@ -37,11 +31,12 @@ from yolo_prune.run.clock import Clock
 from yolo_prune.run.journal import Journal
 from yolo_prune.run.measuring import measure_stage
 from yolo_prune.run.options import Options
-from yolo_prune.run.record import Stage, Summary
+from yolo_prune.run.record import Stage
 from yolo_prune.run.rehearsal import rehearse
 from yolo_prune.run.request import Request
 from yolo_prune.run.round import Result, Round, open_trained, original_checkpoint, training_data
 from yolo_prune.run.slimming import slim
+from yolo_prune.run.state import Run
 from yolo_prune.structure import PruningPlan
 
 NOTED_DROP = 0.005  # of the task's metric in fine-tuning, above which a note says so
@@ -109,48 +104,6 @@ def resume(directory: Path, kind: type[YOLO] = YOLO) -> PruneResult:
             return PruneResult(model, plan, read_summary(directory), directory)
         with output_of_run(journal.options.verbose):
             return carry_out(Run(Request.of(load(journal.model, kind), journal.options), directory))
-
-
-class Run:
-    """One run in its directory.
-
-    Attributes:
-        request: its options, model and data.
-        directory: of its files.
-        summary: what it has done and measured.
-        clock: takes the time of its activities.
-        checkpoint: the last good one.
-    """
-
-    def __init__(self, request: Request, directory: Path, clock: Clock | None = None):
-        self.request, self.directory = request, directory
-        self.clock, self.checkpoint = clock or Clock(), None
-        self.summary = _summary(request)
-        if request.held_out is not None:
-            self.summary.training_list = str(directory / TRAINING_LIST)
-
-    def save(self) -> None:
-        """Bring summary.json up to date."""
-        for name, seconds in self.clock.take().items():
-            self.summary.seconds[name] = self.summary.seconds.get(name, 0.0) + seconds
-        self.summary.write(self.directory / "summary.json")
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Run a step. An error says which step failed, which checkpoint is good, and how to go on."""
-        hint = f"go on with: yolo-prune --resume {shlex.quote(str(self.directory))}"
-        try:
-            yield
-        except KeyboardInterrupt:
-            LOGGER.warning(f"stopped in {name}; {hint}")
-            raise
-        except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            # The message of a GPU, and that of the main memory.
-            if "out of memory" in reason.lower() or "allocate memory" in reason.lower():
-                reason += " (a new run with a smaller batch= needs less)"
-            good = f"the last good checkpoint is {self.checkpoint}; " if self.checkpoint else ""
-            raise RunError(f"{name} failed: {reason}; {good}{hint}") from error
 
 
 def plan_only(request: Request) -> PruneResult:
@@ -333,17 +286,6 @@ def _layers(request: Request, plan: PruningPlan) -> list[dict[str, Any]]:
         {"name": name, "stage": stage_of(request.base.model, name), "before": before[name].out, "after": width.out}
         for name, width in plan.widths.items()
     ]
-
-
-def _summary(request: Request) -> Summary:
-    base, stock = request.base, stock_name(request.base.model)
-    return Summary(
-        model=request.model, task=base.task, metric=request.metric, data=request.dataset and request.dataset.yaml,
-        criterion=str(request.parsed.expression), imgsz=request.imgsz, device=str(request.device),
-        target=request.options.asked_targets, options=request.resolved_options(), seed=request.seed,
-        command=request.options.command(request.model), stock=stock, smallest=stock is not None and is_smallest(stock),
-        reference=smaller_stock_model(base.model, request.imgsz), notes=request.notes(), held_out=request.judged_paths,
-    )  # fmt: skip
 
 
 def _new_directory(request: Request) -> Path:
