@@ -132,15 +132,16 @@ def test_single_cls_gives_one_class(tmp_path):
 
 
 @pytest.mark.parametrize(("task", "count"), [("detect", 6), ("classify", 10)])
-def test_a_restricted_dataset_has_the_given_training_images_and_the_same_val_images(task, count, tmp_path):
+def test_a_restricted_dataset_trains_on_some_images_and_judges_on_others(task, count, tmp_path):
     dataset = resolve(write_scenes(tmp_path / "data", task, train=count, val=5, size=32), Wanted(None, None, task))
     paths = dataset.images("train")
     assert len(paths) == count
     for chosen in (paths[:4], paths[2:5]):  # the second replaces the first
         (tmp_path / "run").mkdir(exist_ok=True)
-        restricted = resolve(dataset.restricted(chosen, tmp_path / "run"), Wanted(None, None, task))
+        others = [path for path in paths if path not in chosen]
+        restricted = resolve(dataset.restricted(chosen, others, tmp_path / "run"), Wanted(None, None, task))
         assert _real(restricted.images("train")) == _real(chosen)
-        assert _real(restricted.images("val")) == _real(dataset.images("val"))
+        assert _real(restricted.images("val")) == _real(others)
         assert restricted.info["names"] == dataset.info["names"]
         assert restricted.evidence
     assert dataset.images("train") == paths
@@ -148,7 +149,8 @@ def test_a_restricted_dataset_has_the_given_training_images_and_the_same_val_ima
 
 def test_a_restricted_dataset_keeps_the_labels_of_its_images(tmp_path):
     dataset = resolve(write_scenes(tmp_path, train=4, val=2, size=32), Wanted(None, None))
-    restricted = resolve(dataset.restricted(dataset.images("train")[1:3], tmp_path), Wanted(None, None))
+    paths = dataset.images("train")
+    restricted = resolve(dataset.restricted(paths[1:3], paths[3:], tmp_path), Wanted(None, None))
     labels = [split.labels for split in (dataset.split("train", 32), restricted.split("train", 32))]
     assert [label["bboxes"].tolist() for label in labels[1]] == [label["bboxes"].tolist() for label in labels[0][1:3]]
 
@@ -158,7 +160,7 @@ def test_a_class_that_loses_all_its_images_remains_a_class(tmp_path):
         write_scenes(tmp_path / "data", "classify", train=10, val=5, size=32), Wanted(None, None, "classify")
     )
     chosen = [path for path in dataset.images("train") if Path(path).parent.name != "disc"]
-    restricted = resolve(dataset.restricted(chosen, tmp_path), Wanted(None, None, "classify"))
+    restricted = resolve(dataset.restricted(chosen, chosen[:1], tmp_path), Wanted(None, None, "classify"))
     numbers = [
         {Path(path).parent.name: number for path, number, *_ in split.samples}
         for split in (dataset.split("train", 32), restricted.split("train", 32))

@@ -26,10 +26,15 @@ OPTIONS = {**SHORT, "amp": False, "optimizer": "SGD", "lr0": 0.1, "momentum": 0.
 class Hook:
     """A hook that records batches. Its loss depends on the weights of the first layer only."""
 
+    uses_labels, frozen_norms = True, True
+
     def __init__(self, original=None, features=()):
         self.original, self.features = original, features
         self.batches = []
         self.expected = []  # outputs of the original
+
+    def compare(self, name, feature, original):
+        return feature, original
 
     def loss(self, batch):
         self.batches.append(batch)
@@ -84,12 +89,12 @@ def test_a_hook_gets_the_outputs_and_the_features_that_it_names(trained):
     for batch in trained["hook"].batches:
         assert {"boxes", "scores"} <= batch.outputs.keys()
         assert batch.outputs["scores"].requires_grad
-        assert batch.features.keys() == batch.original_features.keys() == {*FEATURES}
-        for name, feature in batch.features.items():
+        assert batch.compared.keys() == {*FEATURES}
+        for feature, original in batch.compared.values():
             assert feature.requires_grad
-            assert not batch.original_features[name].requires_grad
-            assert feature.shape[1] < batch.original_features[name].shape[1]  # the original has all channels
-            assert feature.shape[2:] == batch.original_features[name].shape[2:]
+            assert not original.requires_grad
+            assert feature.shape[1] < original.shape[1]  # the original has all channels
+            assert feature.shape[2:] == original.shape[2:]
 
 
 @pytest.mark.slow
@@ -141,6 +146,8 @@ def test_checkpoints_hold_no_hook(trained, name):
 @pytest.mark.slow
 def test_a_hook_that_returns_the_loss_of_the_labels_changes_nothing(tmp_path):
     class Labels(Hook):
+        frozen_norms = False
+
         def loss(self, batch):
             return batch.label_loss
 

@@ -81,8 +81,8 @@ def test_the_images_that_the_share_is_chosen_on_are_held_out_of_the_training(tmp
     assert len(held_out.indices) == 16
     assert set(held_out.indices) <= set(calibration.judging.indices)
     assert not set(held_out.indices) & set(calibration.scoring.indices)
-    training = resolve(dataset.restricted(held_out.other_paths, tmp_path), Wanted(None, None))
+    training = resolve(dataset.restricted(held_out.other_paths, held_out.paths, tmp_path), Wanted(None, None))
     assert set(training.images("train")) < every
     assert len(training.images("train")) == len(every) - 16
-    assert training.images("val") == dataset.images("val")
+    assert {*training.images("val")} == every - {*training.images("train")}
     assert training.info["names"] == dataset.info["names"]

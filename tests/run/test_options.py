@@ -50,9 +50,9 @@ def _parsed(**arguments):
         ({"max_map_drop": 2}, "a difference of mAP"),
         ({"cost_exponent": -1}, "0 or more"),
         ({"reconstruct": "no"}, "True or False"),
-        ({"distill": "yolov8n.pt"}, "True or False"),
-        ({"distill": True, "epochs": 0}, "needs training"),
-        ({"distill": True, "distill_model": "yolov8m.pt"}, "leave it out"),
+        ({"learn_from": "teacher"}, "original, labels, both"),
+        ({"learn_from": "original", "epochs": 0}, "epochs is 0"),
+        ({"learn_from": "both", "retrain_outputs": True, "data": "d.yaml"}, "output layers"),
         ({"regularize": "bn-scale:0.1", "epochs": 0}, "epochs is 0"),
         ({"regularize": "bn-scale:0.1", "device": "0,1"}, "one device"),
         ({"export": "onnx,coreml"}, "'coreml' does not exist; there are: "),
@@ -109,7 +109,8 @@ def test_the_command_asks_for_the_same_and_leaves_out_defaults():
     assert read_options({"imgsz": 320}).command("a b.pt") == "yolo-prune --model 'a b.pt' imgsz=320"
     assert Options(calibration="noise").command("m.pt") == "yolo-prune --model m.pt --calibration noise"
     asked = read_options({
-        "target_macs": "60%", "criterion": "l2", "calibration": "noise", "reconstruct": False, "distill": True,
+        "target_macs": "60%", "criterion": "l2", "calibration": "noise", "reconstruct": False, "dry_run": True,
+        "learn_from": "labels",
         "protect": ["model.0", "model.1"], "export": "", "epochs": 3, "seed": 4,
     })  # fmt: skip
     words = shlex.split(asked.command("m.pt"))

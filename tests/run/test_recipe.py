@@ -36,7 +36,9 @@ def test_without_data_a_model_from_a_yaml_is_planned_on_noise(tmp_path):
     assert result.summary["final"]["macs"] <= 0.54 * result.summary["base"]["macs"]
 
 
-@pytest.mark.parametrize("options", [{"regularize": "contribution:1"}, {"distill": True}, {"reconstruct": True}])
+@pytest.mark.parametrize(
+    "options", [{"regularize": "contribution:1"}, {"learn_from": "original"}, {"reconstruct": True}]
+)
 def test_a_model_from_a_yaml_is_refused_what_only_a_trained_one_can_give(options, bccd, tmp_path):
     with pytest.raises(RequestError, match=r"a model from a yaml|needs a trained model"):
         YOLO("yolov8n.yaml").prune(data=bccd, out=tmp_path / "out", **options)

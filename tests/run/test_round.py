@@ -9,20 +9,6 @@ from yolo_prune.host.datasets import Wanted, resolve
 
 
 @pytest.mark.slow
-def test_fine_tuning_can_learn_from_the_model_as_it_was(yolov8n_bccd, bccd, tmp_path):
-    result = YOLO(yolov8n_bccd).prune(
-        data=bccd, distill=True, rounds=1, epochs=1, imgsz=96, batch=8, samples=8, steps=1, workers=0, export="",
-        out=tmp_path / "out",
-    )  # fmt: skip
-    header, first = (tmp_path / "out" / "round1" / "results.csv").read_text().splitlines()[:2]
-    losses = dict(zip(header.split(","), first.split(","), strict=True))
-    assert float(losses["train/dis_loss"]) > 0
-    teacher = YOLO(tmp_path / "out" / "weights" / "base.pt").model
-    assert sum(p.numel() for p in teacher.parameters()) == result.summary["base"]["params"]
-    assert sum(p.numel() for p in result.model.model.parameters()) == result.summary["final"]["params"]
-
-
-@pytest.mark.slow
 def test_what_training_ruins_is_not_kept(yolov8n_bccd, tmp_path):
     """This holds also where the run was stopped between the training and the averaging."""
     data = prepare("bccd", tmp_path, limit=40)

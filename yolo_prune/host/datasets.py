@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,6 +28,8 @@ from yolo_prune.host.dataset_files import image_files, read_dataset
 # The small dataset of each task. Most of them have the same images in both splits.
 FALLBACK = {**TASK2DATA, "detect": "coco128.yaml", "segment": "coco128-seg.yaml"}
 TRAINING_LIST = "training.txt"  # the images of a restricted dataset
+NDJSON_NAMES = ".ndjson.yaml"  # where Ultralytics keeps the names of classes of a converted dataset
+HELD_OUT_LIST = "held-out.txt"
 LINKED_IMAGES = "training"  # a restricted dataset for classification: a folder of links
 
 
@@ -99,19 +101,27 @@ class Dataset:
         """Return the paths of the images of a split that can be used."""
         return paths_of(self.split(name, 640))
 
-    def restricted(self, paths: list[str], directory: Path) -> str:
-        """Write the same dataset with these training images only, and return what Ultralytics is given for it.
+    def restricted(self, train: list[str], held_out: list[str], directory: Path) -> str:
+        """Write the same dataset for a training that decides on held-out images, and return what Ultralytics is given.
 
-        The val split stays. For classification it is a folder of links; otherwise a yaml with a list of the images.
-        In both cases TRAINING_LIST lists the images.
+        The val split of the dataset written is the held-out images, so that Ultralytics judges its epochs on them. For
+        classification it is a folder of links; otherwise a yaml with lists of the images. In both cases TRAINING_LIST
+        lists the images that are trained on.
+
+        Args:
+            train: paths of the images to train on.
+            held_out: paths of other training images.
+            directory: to write to.
         """
-        data, listing = directory / "training.yaml", directory / TRAINING_LIST
-        with atomic(listing) as temporary:
-            temporary.write_text("\n".join(paths) + "\n", encoding="utf-8")
+        lists = {"train": directory / TRAINING_LIST, "val": directory / HELD_OUT_LIST}
+        for name, paths in (("train", train), ("val", held_out)):
+            with atomic(lists[name]) as temporary:
+                temporary.write_text("\n".join(paths) + "\n", encoding="utf-8")
         if self.task == "classify":
-            return _linked(paths, self.info, directory / LINKED_IMAGES)
+            return _linked({"train": train, "val": held_out}, self.info, directory / LINKED_IMAGES)
+        data = directory / "training.yaml"
         with atomic(data) as temporary:
-            YAML.save(temporary, self.info | {"train": str(listing)})
+            YAML.save(temporary, self.info | {name: str(path) for name, path in lists.items()})
         return str(data)
 
     @cached_property
@@ -239,17 +249,22 @@ def resolve(data: str | None, wanted: Wanted) -> Dataset:
     )
 
 
-def _linked(paths: list[str], info: dict[str, Any], directory: Path) -> str:
-    """Create a folder for classification that links to the given training images and to the val folder of a dataset.
+def _linked(splits: Mapping[str, list[str]], info: dict[str, Any], directory: Path) -> str:
+    """Create a folder for classification that links to the given images of a dataset's training split.
 
-    It has a folder for every class, also for those without images, because Ultralytics takes the classes from them.
+    Its splits have a folder for every class, also for those without images, because Ultralytics takes the classes from
+    them.
     """
     shutil.rmtree(directory, ignore_errors=True)
     train = Path(info["train"])
-    for folder in filter(Path.is_dir, train.iterdir()):
-        (directory / "train" / folder.name).mkdir(parents=True)
-    for number, path in enumerate(map(Path, paths)):
-        link = directory / "train" / path.relative_to(train).parts[0] / f"{number}-{path.name}"
-        link.symlink_to(os.path.abspath(path))
-    (directory / "val").symlink_to(os.path.abspath(info["val"]), target_is_directory=True)
+    if (train.parent / NDJSON_NAMES).is_file():  # its folders are called by numbers
+        directory.mkdir(parents=True)
+        shutil.copyfile(train.parent / NDJSON_NAMES, directory / NDJSON_NAMES)
+    folders = [folder.name for folder in train.iterdir() if folder.is_dir()]
+    for name, paths in splits.items():
+        for folder in folders:
+            (directory / name / folder).mkdir(parents=True)
+        for number, path in enumerate(map(Path, paths)):
+            link = directory / name / path.relative_to(train).parts[0] / f"{number}-{path.name}"
+            link.symlink_to(os.path.abspath(path))
     return str(directory)

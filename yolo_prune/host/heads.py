@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -158,3 +159,45 @@ def pooled_features(model: nn.Module, batches: Iterable[torch.Tensor]) -> torch.
         model.train(was_training)
         handle.remove()
     return torch.cat(features).float()
+
+
+@dataclass(frozen=True)
+class Branch:
+    """The raw outputs of one branch of a head, as it puts them out in training mode.
+
+    Attributes:
+        scores: logits of every class at every position, (samples, classes, positions); None in other tasks.
+        sides: logits of the distances of a box's sides, (samples, 4, bins, positions); None where they are no
+            distributions.
+        per_object: by name, what belongs to the object at a position, (samples, values, positions).
+        maps: by name, maps of the complete image, (samples, channels, height, width).
+        classes: logits of which one class holds, (samples, classes, ...).
+    """
+
+    scores: torch.Tensor | None = None
+    sides: torch.Tensor | None = None
+    per_object: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    maps: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    classes: Sequence[torch.Tensor] = ()
+
+
+def branches(outputs: Any) -> list[Branch]:
+    """Sort the raw outputs of a head, of any task, by what they mean."""
+    if isinstance(outputs, dict) and "one2many" in outputs:
+        return [branch for name in ("one2many", "one2one") for branch in branches(outputs[name])]
+    if not isinstance(outputs, dict):  # classification, and semantic segmentation with an auxiliary output or none
+        return [Branch(classes=list(outputs) if isinstance(outputs, (list, tuple)) else [outputs])]
+    if "scores" not in outputs:
+        return [Branch(maps={"depth": outputs["depth"].log()})]
+    maps = {}
+    if "proto" in outputs:
+        proto = outputs["proto"]
+        maps = dict(zip(("proto", "semantic"), proto if isinstance(proto, (list, tuple)) else [proto], strict=False))
+    known = {"scores", "boxes", "feats", "proto"}
+    per_object = {name: value for name, value in outputs.items() if name not in known and value is not None}
+    boxes, sides = outputs["boxes"], None
+    if boxes.shape[1] > 4:
+        sides = boxes.unflatten(1, (4, -1))
+    else:
+        per_object["boxes"] = boxes
+    return [Branch(outputs["scores"], sides, per_object, maps)]

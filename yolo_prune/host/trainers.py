@@ -30,13 +30,12 @@ class KeepsStructure:
     full-size, with few of its trained weights. For a dataset of other classes or keypoints only the output layers are
     replaced.
 
-    Args:
-        loss_hook: changes the loss of every batch; None: the loss of Ultralytics stays as it is.
+    Attributes:
+        loss_hook: changes the loss of every batch; None: the loss of Ultralytics stays as it is. It belongs to the
+            class, because Ultralytics hands only the class to the processes of several GPUs.
     """
 
-    def __init__(self, *args: Any, loss_hook: LossHook | None = None, **kwargs: Any):
-        self.loss_hook = loss_hook
-        super().__init__(*args, **kwargs)
+    loss_hook: LossHook | None = None
 
     def _setup_train(self) -> None:
         super()._setup_train()
@@ -45,6 +44,13 @@ class KeepsStructure:
             model = getattr(model, "student_model", model)  # of Ultralytics' distillation
             criterion = getattr(model, "criterion", None) or model.init_criterion()
             model.criterion = TrainingLoss(criterion, self.loss_hook, model, self)
+
+    def _model_train(self) -> None:
+        super()._model_train()
+        if self.loss_hook is not None and self.loss_hook.frozen_norms:
+            for module in self.model.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
 
     def get_model(self, cfg: str | dict | None = None, weights: nn.Module | None = None, verbose: bool = True):
         if weights is None:
@@ -96,6 +102,11 @@ TRAINERS: dict[str, type[BaseTrainer]] = {
     "semantic": SlimSemanticSegmentationTrainer,
     "depth": SlimDepthTrainer,
 }
+
+
+def with_hook(trainer: type[BaseTrainer], hook: LossHook) -> type[BaseTrainer]:
+    """Return a subclass of a trainer whose loss goes through a hook."""
+    return type(trainer.__name__, (trainer,), {"loss_hook": hook})
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from yolo_prune.host.arguments import batch_size
 from yolo_prune.host.console import Bar, quiet
 from yolo_prune.host.metrics import METRICS
 from yolo_prune.host.model import copied_callbacks
+from yolo_prune.host.trainers import with_hook
 from yolo_prune.host.training_loss import LossHook
 
 
@@ -40,7 +41,7 @@ def train(
         log: values that go with the metrics of every epoch to whatever logger the user has on (TensorBoard, MLflow,
             W&B, ...), as "prune/NAME".
     """
-    trainer = partial(yolo.task_map[yolo.task]["trainer"], loss_hook=loss_hook) if loss_hook else None
+    trainer = with_hook(yolo.task_map[yolo.task]["trainer"], loss_hook) if loss_hook else None
     callbacks = yolo.callbacks
     yolo.callbacks = copied_callbacks(yolo)  # they are also those of the user's YOLO
     if log:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,10 +21,10 @@ class TrainingBatch:
         model: the model that is trained (the student).
         batch: as Ultralytics' losses take it: "img" (samples, channels, height, width) in [0, 1] and the labels.
         outputs: of the student's head, as Ultralytics' loss reads them.
-        features: outputs of modules of the student, by name: those that the hook asks for.
-        original_outputs: of the original's head in the same form; None unless the hook asks for them.
-        original_features: outputs of modules of the original, by name.
-        label_loss: the loss of Ultralytics on the labels, a scalar: the sum over the images of the batch.
+        original_outputs: of the original's head in the same form; None unless the hook has the original.
+        compared: what the hook's `compare` returned for each feature, by the name of its module.
+        label_loss: the loss of Ultralytics on the labels, a scalar: the sum over the images of the batch. It has no
+            graph unless the hook learns from labels.
         epoch: the present epoch, from 0.
         progress: the share of the training that is done, in [0, 1].
         accumulate: batches whose gradients are added up before a step of the optimizer.
@@ -33,9 +33,8 @@ class TrainingBatch:
     model: nn.Module
     batch: Mapping[str, Any]
     outputs: Any
-    features: Mapping[str, torch.Tensor]
     original_outputs: Any
-    original_features: Mapping[str, torch.Tensor]
+    compared: Mapping[str, Any]
     label_loss: torch.Tensor
     epoch: int
     progress: float
@@ -47,12 +46,23 @@ class LossHook(Protocol):
 
     Attributes:
         original: the model before pruning, in evaluation mode; None where it is not needed.
-        features: names of blocks whose outputs are needed, of the student and of the original alike. The output of a
-            module before an activation that works in place would hold the values after it.
+        features: names of blocks whose outputs are compared. The output of a module before an activation that works in
+            place would hold the values after it.
+        uses_labels: whether the loss on the labels is part of the loss.
+        frozen_norms: whether batch norms keep their statistics. Their scales and shifts are trained all the same.
     """
 
     original: nn.Module | None
     features: tuple[str, ...]
+    uses_labels: bool
+    frozen_norms: bool
+
+    def compare(self, name: str, feature: torch.Tensor, original: torch.Tensor) -> Any:
+        """Return what the loss needs of a feature of the student and the same of the original.
+
+        It is called as soon as the original has computed the feature, which is then let go: no more than one feature of
+        the original is in memory.
+        """
 
     def loss(self, batch: TrainingBatch) -> torch.Tensor:
         """Return the loss of the batch, a scalar with a graph to the student's parameters."""
@@ -78,24 +88,45 @@ class TrainingLoss:
         if self.original is not None:
             parameter = next(model.parameters())
             self.original = copy.deepcopy(self.original).to(parameter.device).float().eval().requires_grad_(False)
-        self.features = _Features(model, hook.features)
-        self.original_features = _Features(self.original, hook.features if self.original is not None else ())
+        self.features: dict[str, torch.Tensor] = {}
+        self.compared: dict[str, Any] = {}
+        for name in hook.features:
+            model.get_submodule(name).register_forward_hook(self._remember(name))
+            self.original.get_submodule(name).register_forward_hook(self._compare(name))
 
     def __call__(self, outputs: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Return the loss of a batch and Ultralytics' own items, for its progress bar and its log."""
-        label_loss, items = self.criterion(outputs, batch)
-        if not torch.is_grad_enabled():  # a validation
+        training = torch.is_grad_enabled()
+        with torch.set_grad_enabled(training and self.hook.uses_labels):
+            label_loss, items = self.criterion(outputs, batch)
+        if not training:
             return label_loss, items
         original_outputs = None
         if self.original is not None:
             with torch.no_grad(), head_in_training(self.original):
                 original_outputs = self.original(batch["img"])
         step = TrainingBatch(
-            self.model, batch, outputs, self.features.take(), original_outputs, self.original_features.take(),
-            label_loss.sum(), self.trainer.epoch, self._progress(), self.trainer.accumulate,
+            self.model, batch, outputs, original_outputs, dict(self.compared), label_loss.sum(), self.trainer.epoch,
+            self._progress(), self.trainer.accumulate,
         )  # fmt: skip
+        self.features.clear()  # so that no graph outlives its batch
+        self.compared.clear()
         self.batches += 1
         return self.hook.loss(step).view(1), items  # a vector, to which Ultralytics' distillation appends its term
+
+    def _remember(self, name: str):
+        def hook(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+            if torch.is_grad_enabled():
+                self.features[name] = output
+
+        return hook
+
+    def _compare(self, name: str):
+        def hook(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+            with torch.enable_grad():
+                self.compared[name] = self.hook.compare(name, self.features[name], output)
+
+        return hook
 
     def _progress(self) -> float:
         return min(1.0, self.batches / max(1, self.trainer.epochs * len(self.trainer.train_loader)))
@@ -109,24 +140,3 @@ class TrainingLoss:
         if name == "criterion":  # copying and unpickling ask before __init__ has run
             raise AttributeError(name)
         return getattr(self.criterion, name)
-
-
-class _Features:
-    """The latest outputs of some modules of a model."""
-
-    def __init__(self, model: nn.Module | None, names: Iterable[str]):
-        self._values: dict[str, torch.Tensor] = {}
-        for name in names:
-            model.get_submodule(name).register_forward_hook(self._remember(name))
-
-    def _remember(self, name: str):
-        def hook(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
-            self._values[name] = output
-
-        return hook
-
-    def take(self) -> dict[str, torch.Tensor]:
-        """Return the outputs and forget them, so that no graph outlives its batch."""
-        values = dict(self._values)
-        self._values.clear()
-        return values

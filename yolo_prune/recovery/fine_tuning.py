@@ -13,7 +13,6 @@ from yolo_prune.host.model import YOLO
 from yolo_prune.host.training import rehearse, train
 from yolo_prune.recovery.objectives import LABELS, Objective, Objectives
 
-LEARNING_RATE = 5e-4
 SHORT = 10  # epochs: a training of up to so many is too short for mosaic
 
 
@@ -41,31 +40,45 @@ class Training:
     original: nn.Module | None = None
     log: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def from_original(self) -> bool:
+        """Whether it learns from the original model. Batch norms then keep the statistics that reconstruction set."""
+        return any(objective.uses_original for objective in self.objectives)
 
-def recipe(epochs: int, train_args: Mapping[str, Any]) -> dict[str, Any]:
+
+def recipe(epochs: int, train_args: Mapping[str, Any], from_original: bool = False) -> dict[str, Any]:
     """Return Ultralytics train arguments for a short fine-tuning after slimming. The user's own arguments win.
 
     Ultralytics' defaults are made for long training: its automatic optimizer ignores lr0, three epochs of warm-up start
     the biases at a rate of 0.1, and a nominal batch of 64 accumulates gradients. A reconstructed model is near the best
     one: a rate of 0.001, which suits a model that was only cut, undoes much of the reconstruction where images are few.
-    Mosaic costs more than it gains in a few epochs; in longer trainings it is off in the second half.
+
+    Args:
+        epochs: of the training.
+        train_args: the user's own.
+        from_original: whether the training learns from the original model, and not from labels alone.
     """
     batch = train_args.get("batch", 16)
     ours = {
-        "optimizer": "AdamW",
-        "lr0": LEARNING_RATE,
-        "lrf": 0.05,
-        "warmup_epochs": min(1.0, 0.1 * epochs),
-        "warmup_bias_lr": 0.0,
-        "batch": batch,
-        "mosaic": 0.0 if epochs <= SHORT else 1.0,
-        "close_mosaic": round(0.5 * epochs),
-        "patience": epochs,
-        "plots": False,
-    }
+        "optimizer": "AdamW", "warmup_epochs": min(1.0, 0.1 * epochs), "warmup_bias_lr": 0.0, "batch": batch,
+        "patience": epochs, "plots": False, **(FROM_ORIGINAL if from_original else _from_labels(epochs)),
+    }  # fmt: skip
     if isinstance(batch, int) and batch > 0:  # otherwise the trainer chooses it
         ours["nbs"] = batch
     return {**ours, **train_args, "epochs": epochs}
+
+
+# Mosaics show the original more scenes, and no label of theirs can be wrong.
+FROM_ORIGINAL = {"lr0": 2e-4, "lrf": 0.01, "cos_lr": True, "mosaic": 0.5, "close_mosaic": 0}
+
+
+def _from_labels(epochs: int) -> dict[str, Any]:
+    """Return what learning from labels needs.
+
+    Mosaic costs more than it gains in a few epochs; in longer trainings it is off in the second half.
+    """
+    mosaic = 0.0 if epochs <= SHORT else 1.0
+    return {"lr0": 5e-4, "lrf": 0.05, "mosaic": mosaic, "close_mosaic": round(0.5 * epochs)}
 
 
 def fine_tune(yolo: YOLO, training: Training) -> Path:
@@ -74,8 +87,8 @@ def fine_tune(yolo: YOLO, training: Training) -> Path:
     It is not that of the best epoch, which Ultralytics would choose by the mAP on the val split: that mAP is reported.
     The checkpoint holds the exponential moving average of the weights, in half precision.
     """
-    objectives = Objectives(training.objectives, training.original)
-    return train(yolo, {**_arguments(training), **objectives.train_args}, objectives.hook, training.log)
+    objectives = Objectives(training.objectives, training.original, frozen_norms=training.from_original)
+    return train(yolo, _arguments(training), objectives.hook, training.log)
 
 
 def require_trainable(yolo: YOLO, training: Training) -> None:
@@ -89,4 +102,4 @@ def _arguments(training: Training) -> dict[str, Any]:
     place = {"data": training.data, "project": str(directory.parent), "name": directory.name, "exist_ok": True}
     if training.from_scratch:
         return {"plots": False, **training.arguments, "epochs": epochs, **place}
-    return {**recipe(epochs, training.arguments), **place}
+    return {**recipe(epochs, training.arguments, training.from_original), **place}

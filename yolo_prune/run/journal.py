@@ -24,7 +24,8 @@ ARGUMENTS = dict_of(anything)
 RECORD = record_of(
     {"model": text, "options": record_of({}, {"train_args": ARGUMENTS, "other_targets": ARGUMENTS, "out": anything})}
 )
-RETIRED = {"search": None, "normalize": None, "group_reduction": "mean"}  # options of version 0.1, and their defaults
+# Options of earlier versions, and their defaults.
+RETIRED = {"search": None, "normalize": None, "group_reduction": "mean", "distill": False}
 
 
 class Journal:

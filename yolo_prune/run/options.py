@@ -102,9 +102,11 @@ class Options:
         "For a dataset whose classes (or keypoints) are not those of the model. Classes of the same name keep their "
         "weights.",
     )  # fmt: skip
-    distill: bool = option(
-        TRAINING, False, None, "Learn from the original model, too.",
-        "By Ultralytics' `distill_model`. Pass `distill_model=FILE` for another teacher.",
+    learn_from: str | None = option(
+        TRAINING, None, "WHAT", "original, labels or both; default: original.",
+        "The original model shows what its features and outputs are on the training images, which needs no labels. A "
+        "model from a yaml, or one whose output layers are new, learns from labels.",
+        one_of("original", "labels", "both"),
     )  # fmt: skip
     average: bool | None = option(
         TRAINING, None, None, "Average weights before and after training.",
@@ -227,9 +229,11 @@ def _check_combinations(options: Options) -> None:
         "max-map-drop compares with the base, whose output layers retrain-outputs replaces; leave one of them out": (
             options.retrain_outputs and options.max_map_drop is not None
         ),
-        "distill needs training, and epochs is 0": options.distill and options.epochs == 0,
-        "distill takes the original model as the teacher; leave it out to give a distill_model": (
-            options.distill and bool(train_args.get("distill_model"))
+        "learn-from says what training learns from, and epochs is 0": (
+            options.learn_from is not None and options.epochs == 0
+        ),
+        f"learn-from {options.learn_from} needs output layers that are trained, and retrain-outputs replaces them": (
+            options.retrain_outputs and options.learn_from in ("original", "both")
         ),
     }
     for message, holds in contradictions.items():

@@ -34,7 +34,7 @@ from yolo_prune.run.options import Options
 from yolo_prune.run.record import Stage
 from yolo_prune.run.rehearsal import rehearse
 from yolo_prune.run.request import Request
-from yolo_prune.run.round import Result, Round, open_trained, original_checkpoint, training_data
+from yolo_prune.run.round import Result, Round, open_trained, training_data
 from yolo_prune.run.slimming import slim
 from yolo_prune.run.state import Run
 from yolo_prune.structure import PruningPlan
@@ -144,14 +144,10 @@ def carry_out(run: Run) -> PruneResult:
 
 
 def _take_up(run: Run) -> None:
-    """Read how far the run came before it was stopped, and write the original where a training needs its file."""
+    """Read how far the run came before it was stopped."""
     if (run.directory / "summary.json").exists():
         run.summary.take_up(read_progress(run.directory))
     (run.directory / "weights").mkdir(exist_ok=True)
-    original = original_checkpoint(run.directory)
-    if run.request.options.distill and not original.exists():
-        with atomic(original) as temporary:
-            run.request.base.save(temporary)
 
 
 def _measure_base(run: Run) -> None:

@@ -56,6 +56,7 @@ class Request:
         epochs: of each round.
         steps: scorings of each round.
         held_out: training images that training leaves out, to decide on; None: training uses all images.
+        learns_from: "original", "labels" or "both".
         averages: whether the weights before and after a fine-tuning are averaged.
     """
 
@@ -76,6 +77,7 @@ class Request:
     epochs: int
     steps: int
     held_out: LabelledImages | None
+    learns_from: str
     averages: bool
 
     @classmethod
@@ -114,6 +116,7 @@ class Request:
             untrained, device, imgsz, dataset, truth, problem, images, reconstructs, epochs,
             steps=options.steps or (1 if untrained else math.ceil(STEPS / options.rounds)),
             held_out=_held_out(options, images, epochs, averages),
+            learns_from=options.learn_from or ("labels" if untrained or options.retrain_outputs else "original"),
             averages=averages,
         )  # fmt: skip
 
@@ -180,6 +183,7 @@ class Request:
         return self.options.to_dict() | {
             "criterion": self.parsed.criterion, "cost_exponent": self.parsed.cost_exponent, "epochs": self.epochs,
             "steps": self.steps, "reconstruct": self.reconstructs, "average": self.averages,
+            "learn_from": self.learns_from if self.epochs else None,
         }  # fmt: skip
 
     def notes(self) -> list[str]:
@@ -308,8 +312,10 @@ def _require_trained(options: Options, untrained: bool) -> None:
     """Raise RequestError where something was asked for that only a trained model can give."""
     if untrained and options.regularize:
         raise RequestError("regularize trains before the first slimming; a model from a yaml is slimmed untrained")
-    if untrained and options.distill:
-        raise RequestError("distill needs a trained model to learn from; a model from a yaml is not trained")
+    if untrained and options.learn_from in ("original", "both"):
+        raise RequestError(
+            f"learn-from {options.learn_from} needs a trained model to learn from; a model from a yaml is not trained"
+        )
 
 
 def _epochs(options: Options, untrained: bool, dataset: Dataset | None) -> int:
@@ -317,9 +323,9 @@ def _epochs(options: Options, untrained: bool, dataset: Dataset | None) -> int:
     if epochs is None:
         usual = default("epochs") if untrained else EPOCHS
         epochs = usual if dataset and not dataset.fallback else 0
-    for name in ("distill", "regularize"):
+    for name in ("learn_from", "regularize"):
         if getattr(options, name) and not epochs:
-            raise RequestError(f"{name} needs a dataset to train on; give its yaml with --data")
+            raise RequestError(f"{name.replace('_', '-')} needs a dataset to train on; give its yaml with --data")
     return epochs
 
 

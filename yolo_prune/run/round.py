@@ -18,7 +18,7 @@ from yolo_prune.host.training import finished_checkpoint, is_finite
 from yolo_prune.recovery.averaging import best_share, between
 from yolo_prune.recovery.batch_norms import with_better_batch_norms
 from yolo_prune.recovery.fine_tuning import Training, fine_tune
-from yolo_prune.recovery.objectives import LABELS, Objective, Resources, get_objective
+from yolo_prune.recovery.objectives import Objective, Resources, objectives_for
 from yolo_prune.run.clock import Clock
 from yolo_prune.run.measuring import measure_accuracy, measure_stage
 from yolo_prune.run.record import Stage, versions
@@ -132,16 +132,15 @@ class Round:
             directory=self.directory,
             arguments=request.train_args,
             from_scratch=self.untrained,
-            objectives=self._objectives(),
+            objectives=self._objectives(plan),
             original=request.base.model,
             log=log,
         )
 
-    def _objectives(self) -> list[Objective]:
-        request, objectives = self.request, [LABELS]
-        if request.options.distill:
-            resources = Resources(original_checkpoint=original_checkpoint(self.run_directory))
-            objectives.append(get_objective("distill")(resources=resources))
+    def _objectives(self, plan: PruningPlan) -> list[Objective]:
+        request = self.request
+        resources = Resources(original=request.base.model, plan=plan)
+        objectives = objectives_for(request.learns_from, resources, request.batch)
         if request.parsed.penalty and self.number < request.options.rounds:  # nothing is removed after the last round
             objectives.append(request.parsed.penalty.create(request.images.calibration.scoring))
         return objectives
@@ -179,16 +178,11 @@ class Round:
         }
 
 
-def original_checkpoint(directory: Path) -> Path:
-    """Return the path of the original's checkpoint in a run's directory, for distillation."""
-    return directory / "weights" / "base.pt"
-
-
 def training_data(request: Request, directory: Path) -> str:
     """Return the dataset without the held-out images, as Ultralytics is given it; its list lies in the directory."""
     if request.held_out is None:
         return request.training_data
-    return request.dataset.restricted(request.held_out.other_paths, directory)
+    return request.dataset.restricted(request.held_out.other_paths, request.held_out.paths, directory)
 
 
 def open_trained(base: YOLO, checkpoint: Path | None) -> YOLO:

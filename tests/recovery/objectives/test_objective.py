@@ -1,5 +1,7 @@
 """Objectives that are registered here, in one file, take part in trainings and runs."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -15,7 +17,6 @@ from yolo_prune.recovery.objectives import (
     Objectives,
     Penalty,
     PenaltyRequest,
-    Resources,
     get_objective,
     objective_names,
     penalty_names,
@@ -40,10 +41,16 @@ class FeatureDistance(Objective):
     def start_epoch(self, model):
         self.epochs.append(model)
 
+    def compare(self, name, feature, original):
+        assert name == FEATURE
+        assert feature.requires_grad
+        assert not original.requires_grad
+        assert 0 < len(self.keep) == feature.shape[1] <= original.shape[1]
+        return (feature - original[:, self.keep]).square().mean()
+
     def value(self, batch):
         self.batches.append(batch)
-        distance = batch.features[FEATURE] - batch.original_features[FEATURE][:, self.keep]
-        return self.strength * len(batch.batch["img"]) * distance.square().mean()
+        return self.strength * len(batch.batch["img"]) * batch.compared[FEATURE]
 
 
 @register
@@ -84,30 +91,12 @@ def test_an_objective_sees_the_features_of_the_slimmed_model_and_of_the_original
     assert [batch.progress for batch in distance.batches] == [0.0, 0.5]
     for batch in distance.batches:
         assert len(batch.batch["img"]) == 4
-        assert 0 < len(keep) == batch.features[FEATURE].shape[1] < batch.original_features[FEATURE].shape[1]
-        assert batch.features[FEATURE].requires_grad
-        assert not batch.original_features[FEATURE].requires_grad
+        assert batch.compared.keys() == {FEATURE}
         assert batch.original_outputs is not None
         assert batch.label_loss > 0
     trained = YOLO(checkpoint).model
     assert sum(p.numel() for p in trained.parameters()) == sum(p.numel() for p in slimmed.model.parameters())
     assert not any(m._forward_hooks for m in trained.modules())
-
-
-@pytest.mark.slow
-def test_an_objective_takes_part_beside_the_distillation_of_ultralytics(scenes_model, scenes, tmp_path):
-    yolo = YOLO(scenes_model)
-    distill = get_objective("distill")(resources=Resources(original_checkpoint=scenes_model))
-    distance = FeatureDistance(range(yolo.model.get_submodule(f"{FEATURE}.conv").out_channels))
-    training = Training(
-        scenes, 1, tmp_path / "run", {"imgsz": 64, "batch": 4, "workers": 0}, objectives=(LABELS, distill, distance),
-        original=yolo.model,
-    )  # fmt: skip
-    fine_tune(yolo.copied(), training)
-    assert len(distance.batches) == 2
-    header, values = (tmp_path / "run" / "results.csv").read_text().splitlines()
-    losses = dict(zip(header.split(","), values.split(","), strict=True))
-    assert float(losses["train/dis_loss"]) > 0
 
 
 @pytest.mark.slow
@@ -124,9 +113,9 @@ def test_a_run_trains_with_a_penalty_of_its_name(scenes_model, tmp_path):
 
 
 def test_objectives_are_registered_under_their_names():
-    assert {"labels", "distill", "contribution", FeatureDistance.name} <= {*objective_names()}
+    assert {"labels", "features", "outputs", "contribution", FeatureDistance.name} <= {*objective_names()}
     assert SquaredWeights.name in penalty_names()
-    assert not {"labels", "distill", FeatureDistance.name} & {*penalty_names()}
+    assert not {"labels", "features", "outputs", FeatureDistance.name} & {*penalty_names()}
     assert PenaltyRequest.parse(f"{SquaredWeights.name}:2") == PenaltyRequest(SquaredWeights.name, 2.0)
     with pytest.raises(RequestError, match="objective 'label' does not exist; did you mean 'labels'"):
         get_objective("label")
@@ -145,12 +134,12 @@ class Constant(Objective):
         self.started += 1
 
     def value(self, batch):
-        return None if self.term is None else torch.tensor(self.term)
+        return torch.tensor(self.term)
 
 
 def test_the_loss_is_the_sum_of_the_terms():
     model = nn.Conv2d(1, 1, 1)
-    objectives = Objectives([LABELS, Constant(1.5), Constant(None), Constant(0.25)])
+    objectives = Objectives([LABELS, Constant(1.5), Constant(0.25)])
     assert objectives.loss(batch_of(model)).item() == 3 + 1.5 + 0.25
     assert Objectives([type(LABELS)(0.5)]).loss(batch_of(model)).item() == 1.5
 
@@ -171,12 +160,31 @@ def test_the_original_and_its_features_are_there_for_objectives_that_use_them():
     assert some.features == ("a", "b", "c")
 
 
-def test_the_loss_is_left_to_ultralytics_where_it_adds_every_term(tmp_path):
-    distill = get_objective("distill")(resources=Resources(original_checkpoint=tmp_path / "base.pt"))
+def test_the_loss_is_left_to_ultralytics_where_it_is_that_on_the_labels():
     assert Objectives([LABELS]).hook is None
-    assert Objectives([LABELS, distill]).hook is None
-    assert Objectives([LABELS, distill]).train_args == {"distill_model": str(tmp_path / "base.pt")}
-    assert Objectives([LABELS]).train_args == {}
-    for others in ([type(LABELS)(0.5)], [LABELS, Constant(1.0)], [LABELS, distill, SquaredWeights()]):
+    for others in ([type(LABELS)(0.5)], [LABELS, Constant(1.0)], [LABELS, SquaredWeights()]):
         objectives = Objectives(others)
         assert objectives.hook is objectives
+    assert Objectives([LABELS], frozen_norms=True).hook is not None
+
+
+def test_labels_are_used_where_an_objective_asks_for_them():
+    assert Objectives([Constant(1.0), LABELS]).uses_labels
+    assert not Objectives([Constant(1.0)]).uses_labels
+
+
+def test_each_objective_gets_what_it_compared_itself():
+    class Compares(Constant):
+        def compare(self, name, feature, original):
+            return self.term * (feature - original).sum()
+
+        def value(self, batch):
+            self.seen = dict(batch.compared)
+            return torch.tensor(0.0)
+
+    one, other = Compares(1.0, True, ("a", "b")), Compares(2.0, True, ("b",))
+    objectives = Objectives([one, other], nn.Conv2d(1, 1, 1))
+    compared = {name: objectives.compare(name, torch.ones(2), torch.zeros(2)) for name in ("a", "b")}
+    objectives.loss(replace(batch_of(nn.Conv2d(1, 1, 1)), compared=compared))
+    assert one.seen == {"a": 2, "b": 2}
+    assert other.seen == {"b": 4}

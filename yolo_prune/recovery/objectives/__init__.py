@@ -13,11 +13,12 @@ from yolo_prune.recovery.objectives.objective import (
     Resources,
     get_objective,
     objective_names,
+    objectives_for,
     penalty_names,
     register,
 )
 
 __all__ = [
     "LABELS", "Objective", "Objectives", "Penalty", "PenaltyRequest", "Resources", "get_objective", "objective_names",
-    "penalty_names", "register",
+    "objectives_for", "penalty_names", "register",
 ]  # fmt: skip

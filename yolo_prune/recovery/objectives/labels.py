@@ -11,7 +11,7 @@ class Labels(Objective):
     """The loss of the task on the labels, as Ultralytics computes it."""
 
     name = "labels"
-    by_ultralytics = True
+    uses_labels = True
 
     def value(self, batch: TrainingBatch) -> torch.Tensor:
         return self.strength * batch.label_loss

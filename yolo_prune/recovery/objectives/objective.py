@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -15,7 +14,9 @@ from yolo_prune.errors import RequestError
 from yolo_prune.host.images import Batch
 from yolo_prune.host.training_loss import TrainingBatch
 from yolo_prune.registry import Registry
+from yolo_prune.structure import PruningPlan
 
+LABELS_BESIDE = 0.8  # strength of the loss on the labels of an image beside the distance to the original
 WARM_UP = 0.2  # of the training: the strength of a penalty rises from 0, so that the optimizer's moments settle first
 
 
@@ -25,11 +26,13 @@ class Resources:
 
     Attributes:
         images: calibration images.
-        original_checkpoint: the file of the model before pruning.
+        original: the model before pruning.
+        plan: from the original to the model that is trained.
     """
 
     images: Iterable[Batch] = ()
-    original_checkpoint: Path | None = None
+    original: nn.Module | None = None
+    plan: PruningPlan | None = None
 
 
 class Objective(ABC):
@@ -38,7 +41,7 @@ class Objective(ABC):
     Attributes:
         name: as in options, e.g. "contribution".
         uses_original: whether it compares with the original model, which then runs on every batch.
-        by_ultralytics: whether Ultralytics adds the term itself, with strength 1, to a loss that is left to it.
+        uses_labels: whether it is the loss on the labels.
         features: names of blocks whose outputs it compares, e.g. "model.4.cv2".
 
     Args:
@@ -48,23 +51,28 @@ class Objective(ABC):
 
     name: ClassVar[str]
     uses_original: ClassVar[bool] = False
-    by_ultralytics: ClassVar[bool] = False
+    uses_labels: ClassVar[bool] = False
     features: Sequence[str] = ()
 
     def __init__(self, strength: float = 1.0, resources: Resources = Resources()):
         self.strength, self.resources = strength, resources
 
-    @property
-    def train_args(self) -> dict[str, Any]:
-        """Ultralytics train arguments that it needs."""
-        return {}
-
     def start_epoch(self, model: nn.Module) -> None:  # noqa: B027  (most objectives do nothing)
         """Prepare for an epoch, before the loss of its first batch."""
 
+    def compare(self, name: str, feature: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
+        """Return what it needs of one of its features, for `batch.compared`.
+
+        Args:
+            name: of the feature.
+            feature: of the model that is trained, (samples, channels, height, width).
+            original: the same of the original, which has all channels.
+        """
+        raise NotImplementedError
+
     @abstractmethod
-    def value(self, batch: TrainingBatch) -> torch.Tensor | None:
-        """Return the term for a batch, a scalar with a graph to the parameters; None where Ultralytics adds it."""
+    def value(self, batch: TrainingBatch) -> torch.Tensor:
+        """Return the term for a batch, a scalar with a graph to the parameters."""
 
 
 class Penalty(Objective):
@@ -86,24 +94,27 @@ class Objectives:
     Args:
         objectives: whose values are added up.
         original: the model before pruning; kept only if an objective compares with it.
+        frozen_norms: whether batch norms keep their statistics.
     """
 
-    def __init__(self, objectives: Sequence[Objective], original: nn.Module | None = None):
-        self.objectives = objectives
+    def __init__(self, objectives: Sequence[Objective], original: nn.Module | None = None, frozen_norms: bool = False):
+        self.objectives, self.frozen_norms = objectives, frozen_norms
+        self.uses_labels = any(objective.uses_labels for objective in objectives)
         self.original = original if any(objective.uses_original for objective in objectives) else None
         self.features = tuple(dict.fromkeys(name for objective in objectives for name in objective.features))
         self._epoch = -1
 
     @property
-    def train_args(self) -> dict[str, Any]:
-        """Ultralytics train arguments that the objectives need."""
-        return {key: value for objective in self.objectives for key, value in objective.train_args.items()}
-
-    @property
     def hook(self) -> Objectives | None:
         """The hook for the training; None where the loss is that of Ultralytics."""
-        plain = all(objective.by_ultralytics and objective.strength == 1 for objective in self.objectives)
-        return None if plain else self
+        plain = all(objective.uses_labels and objective.strength == 1 for objective in self.objectives)
+        return None if plain and not self.frozen_norms else self
+
+    def compare(self, name: str, feature: torch.Tensor, original: torch.Tensor) -> list[torch.Tensor | None]:
+        """Return what each objective needs of a feature; None for those that do not compare it."""
+        with torch.autocast(feature.device.type, enabled=False):
+            values = (feature.float(), original.float())
+            return [each.compare(name, *values) if name in each.features else None for each in self.objectives]
 
     def loss(self, batch: TrainingBatch) -> torch.Tensor:
         """Return the sum of the objectives' values for a batch."""
@@ -112,8 +123,16 @@ class Objectives:
                 self._epoch = batch.epoch
                 for objective in self.objectives:
                     objective.start_epoch(batch.model)
-            values = [objective.value(batch) for objective in self.objectives]
-        return torch.stack([value.float() for value in values if value is not None]).sum()
+            values = [
+                objective.value(replace(batch, compared=_part(batch.compared, i)))
+                for i, objective in enumerate(self.objectives)
+            ]
+        return torch.stack([value.float() for value in values]).sum()
+
+
+def _part(compared: Mapping[str, Sequence[Any]], i: int) -> dict[str, Any]:
+    """Return what one objective compared, by the name of the feature."""
+    return {name: values[i] for name, values in compared.items() if values[i] is not None}
 
 
 _OBJECTIVES: Registry[type[Objective]] = Registry("objective", "yolo_prune.recovery.objectives")
@@ -138,6 +157,21 @@ def penalty_names() -> list[str]:
 def get_objective(name: str) -> type[Objective]:
     """Return the objective of that name. Raises RequestError if there is none."""
     return _OBJECTIVES.get(name)
+
+
+def objectives_for(learn_from: str, resources: Resources, batch: int) -> list[Objective]:
+    """Return the objectives of a recovery.
+
+    Args:
+        learn_from: "original", "labels" or "both".
+        resources: of the objectives.
+        batch: images in a batch. Ultralytics sums the losses of their labels, while the others are means.
+    """
+    labels, features, outputs = (get_objective(name) for name in ("labels", "features", "outputs"))
+    if learn_from == "labels":
+        return [labels()]
+    objectives = [features(resources=resources), outputs(resources=resources)]
+    return [*objectives, labels(LABELS_BESIDE / batch)] if learn_from == "both" else objectives
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,41 @@
+"""Distance of features from those of the original, channel by channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from yolo_prune.host.blocks import conv_blocks
+from yolo_prune.host.training_loss import TrainingBatch
+from yolo_prune.recovery.objectives.objective import Objective, Resources, register
+
+SMALL = 1e-6  # below the variance of any channel that carries something
+
+
+@register
+class Features(Objective):
+    """Mean over blocks of the squared distance from the original's same channels, in units of their variance.
+
+    A channel of the slimmed model is a channel of the original: channel i of a layer corresponds to channel `keep[i]`
+    of the same layer. So no projector is needed, and nothing that would have to be learned first.
+    """
+
+    name = "features"
+    uses_original = True
+
+    def __init__(self, strength: float = 1.0, resources: Resources = Resources()):
+        super().__init__(strength, resources)
+        blocks = {name.removesuffix(".conv"): name for name in conv_blocks(resources.original)}
+        self.keep: Mapping[str, Sequence[int]] = {
+            block: resources.plan.layers[layer].out for block, layer in blocks.items()
+        }
+        self.features = tuple(self.keep)
+
+    def compare(self, name: str, feature: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
+        kept = original[:, list(self.keep[name])]
+        variance = kept.var((0, 2, 3)).mean().clamp_min(SMALL)
+        return (feature - kept).square().mean() / variance
+
+    def value(self, batch: TrainingBatch) -> torch.Tensor:
+        return self.strength * torch.stack([*batch.compared.values()]).mean()
