@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from ultralytics.data.utils import (
 from ultralytics.utils import DATASETS_DIR
 
 from yolo_prune.errors import RequestError, in_one_line
+from yolo_prune.files import first_of_each, real_paths
 from yolo_prune.host.console import LOGGER
 from yolo_prune.host.dataset_checks import check_dataset_files, check_folder, check_info
 
+UNLABELLED_TASKS = ("detect", "segment", "pose", "obb", "classify")
+FEWEST_UNLABELLED = 16  # images
 CONVERTED = "val"  # the split that Ultralytics' trainer asks for; with it, a trainer finds the same conversion
 
 
@@ -53,6 +57,29 @@ def read_dataset(data: str, task: str, download: bool) -> tuple[str, dict[str, A
     if task == "pose" and "kpt_shape" not in info:
         raise RequestError(f"data {data}: a dataset for poses needs kpt_shape: [number of keypoints, 2 or 3]")
     return yaml, add_polygon_background(info) if task == "semantic" else info
+
+
+def read_folder(folder: str, names: Mapping[int, Any], task: str) -> dict[str, Any]:
+    """Return what a yaml would say of a folder of images without labels. All of them are training images.
+
+    Args:
+        folder: and its subfolders hold the images.
+        names: of the classes of the model.
+        task: as Ultralytics names it.
+
+    Raises:
+        RequestError: there are too few images, or the task needs labels.
+    """
+    if task not in UNLABELLED_TASKS:
+        raise RequestError(f"data {folder}: the task {task} needs a dataset with labels; give its yaml")
+    count = len(first_of_each(real_paths(image_files(folder))))
+    if count < FEWEST_UNLABELLED:
+        raise RequestError(
+            f"data {folder}: there are {count} images in it; without labels, {FEWEST_UNLABELLED} or more are needed"
+        )
+    place = os.path.abspath(folder)
+    return {"path": place, "train": place, "val": place, "names": dict(names), "nc": len(names), "channels": 3,
+            "labels": None}  # fmt: skip
 
 
 def image_files(place: Any) -> list[str]:

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from yolo_prune.errors import RequestError
 from yolo_prune.files import atomic, first_of_each, real_paths
 from yolo_prune.host.classes import Names, class_filter, misfit
 from yolo_prune.host.console import quiet
-from yolo_prune.host.dataset_files import image_files, read_dataset
+from yolo_prune.host.dataset_files import image_files, read_dataset, read_folder
 
 # The small dataset of each task. Most of them have the same images in both splits.
 FALLBACK = {**TASK2DATA, "detect": "coco128.yaml", "segment": "coco128-seg.yaml"}
@@ -46,6 +46,7 @@ class Dataset:
         fallback: whether nobody asked for it. It then serves for calibration and a look, never for training.
         single_cls: whether all objects count as one class, as with Ultralytics' argument of that name.
         classes: the classes whose objects count, as with Ultralytics' argument of that name; None: all.
+        unlabelled: whether it is a folder of images without labels.
     """
 
     yaml: str
@@ -54,6 +55,7 @@ class Dataset:
     fallback: bool = False
     single_cls: bool = False
     classes: Sequence[int] | None = None
+    unlabelled: bool = False
 
     @cached_property
     def evidence(self) -> bool:
@@ -79,11 +81,12 @@ class Dataset:
         Raises:
             RequestError: no image of the split can be used.
         """
-        asked = {"imgsz": imgsz, "task": self.task, "single_cls": self.single_cls, "classes": self.classes}
+        task = "detect" if self.unlabelled else self.task  # which reads images without labels
+        asked = {"imgsz": imgsz, "task": task, "single_cls": self.single_cls, "classes": self.classes}
         cfg = get_cfg(overrides={**asked, "rect": False})
 
         def build(place: Any):
-            if self.task == "classify":
+            if task == "classify":
                 return ClassificationDataset(place, cfg, prefix=name, names=self.info["names"])
             return build_yolo_dataset(cfg, place, batch, self.info, mode="val", rect=False, fraction=1.0)
 
@@ -113,6 +116,8 @@ class Dataset:
             held_out: paths of other training images.
             directory: to write to.
         """
+        if self.unlabelled and self.task != "classify":
+            train = [_with_label(train[0], directory), *train[1:]]
         lists = {"train": directory / TRAINING_LIST, "val": directory / HELD_OUT_LIST}
         for name, paths in (("train", train), ("val", held_out)):
             with atomic(lists[name]) as temporary:
@@ -128,6 +133,17 @@ class Dataset:
     def val_labels(self) -> list[dict[str, Any]]:
         """Labels of the val images: `im_file`, `shape` (height, width), `cls` (n, 1), `bboxes` (n, 4) in 0 to 1."""
         return self.split("val", 640).labels
+
+
+def _with_label(path: str, directory: Path) -> str:
+    """Copy an image into a directory, with an empty label: Ultralytics trains on no dataset that has none at all."""
+    image = directory / "unlabelled" / "images" / Path(path).name
+    label = directory / "unlabelled" / "labels" / f"{image.stem}.txt"
+    for file in (image, label):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, image)
+    label.write_text("")
+    return str(image)
 
 
 def paths_of(split: Any) -> list[str]:
@@ -177,6 +193,7 @@ class Wanted:
         classes: Ultralytics' `classes`: the classes whose objects count.
         by_name: whether classes are matched by name, or else by index.
         other_classes: whether a dataset that is given may have other classes than the model.
+        shape: what else a yaml would say for the model: `kpt_shape` for poses.
     """
 
     recorded: str | None
@@ -187,9 +204,13 @@ class Wanted:
     classes: Any = None
     by_name: bool = True
     other_classes: bool = False
+    shape: Mapping[str, Any] = field(default_factory=dict)
 
     def read(self, yaml: str, download: bool, fallback: bool = False) -> Dataset:
         """Read a dataset. Raises RequestError if it cannot be resolved."""
+        if self.is_unlabelled(yaml):
+            info = read_folder(yaml, self.names, self.task) | self.shape
+            return Dataset(yaml, info, self.task, fallback, self.single_cls, self.classes, unlabelled=True)
         yaml, info = read_dataset(yaml, self.task, download)
         if self.classes is not None and self.task in ("classify", "depth"):
             raise RequestError(f"classes chooses among objects, and the task is {self.task}; leave it out")
@@ -197,6 +218,13 @@ class Wanted:
         if self.single_cls:
             info |= {"nc": 1, "names": {0: "item"}}  # as Ultralytics' trainer does
         return Dataset(yaml, info, self.task, fallback, self.single_cls, classes)
+
+    def is_unlabelled(self, data: str) -> bool:
+        """Whether what is given as a dataset is a folder of images without labels, which need a trained model."""
+        folder = Path(data)
+        if self.names is None or not folder.is_dir():
+            return False
+        return not ((folder / "train").is_dir() if self.task == "classify" else any(folder.glob("*.yaml")))
 
     def misfit(self, dataset: Dataset) -> str | None:
         """Return why a dataset does not fit the model, and what to do; None if it fits."""
@@ -250,21 +278,33 @@ def resolve(data: str | None, wanted: Wanted) -> Dataset:
 
 
 def _linked(splits: Mapping[str, list[str]], info: dict[str, Any], directory: Path) -> str:
-    """Create a folder for classification that links to the given images of a dataset's training split.
+    """Create a folder for classification that links to the given images.
 
     Its splits have a folder for every class, also for those without images, because Ultralytics takes the classes from
-    them.
+    them. The folders are called by the index of the class.
     """
     shutil.rmtree(directory, ignore_errors=True)
-    train = Path(info["train"])
-    if (train.parent / NDJSON_NAMES).is_file():  # its folders are called by numbers
-        directory.mkdir(parents=True)
-        shutil.copyfile(train.parent / NDJSON_NAMES, directory / NDJSON_NAMES)
-    folders = [folder.name for folder in train.iterdir() if folder.is_dir()]
-    for name, paths in splits.items():
-        for folder in folders:
-            (directory / name / folder).mkdir(parents=True)
+    directory.mkdir(parents=True)
+    YAML.save(directory / NDJSON_NAMES, {"names": {int(i): str(name) for i, name in info["names"].items()}})
+    class_of = _class_by_folder(info)
+    for split, paths in splits.items():
+        for i in info["names"]:
+            (directory / split / str(i)).mkdir(parents=True)
         for number, path in enumerate(map(Path, paths)):
-            link = directory / name / path.relative_to(train).parts[0] / f"{number}-{path.name}"
+            link = directory / split / str(class_of(path)) / f"{number}-{path.name}"
             link.symlink_to(os.path.abspath(path))
     return str(directory)
+
+
+def _class_by_folder(info: dict[str, Any]) -> Callable[[Path], int]:
+    """Return a function from the path of an image to the index of its class; 0 for an image without a label."""
+    train = Path(info["train"])
+    folders = sorted(folder.name for folder in train.iterdir() if folder.is_dir() and "labels" not in info)
+    index = {name: i for i, name in enumerate(folders)}
+
+    def class_of(path: Path) -> int:
+        if (path.parents[2] / NDJSON_NAMES).is_file():  # folders are called by the index
+            return int(path.parent.name)
+        return index[path.relative_to(train).parts[0]] if index and path.is_relative_to(train) else 0
+
+    return class_of

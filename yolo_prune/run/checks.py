@@ -27,6 +27,11 @@ def one_of(*choices: str) -> Check:
     return check
 
 
+def is_directory(value: Any) -> str | None:
+    """Check for a directory that exists."""
+    return None if Path(value).is_dir() else "give a folder of images"
+
+
 def directory_or(choices: Sequence[str]) -> Check:
     """Check for one of some words, or a directory that exists."""
 

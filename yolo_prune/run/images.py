@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -15,6 +15,7 @@ from yolo_prune.host.console import with_bar
 from yolo_prune.host.datasets import Dataset, Wanted, resolve
 from yolo_prune.host.images import Batch, FolderImages, LabelledImages
 from yolo_prune.host.model import YOLO
+from yolo_prune.host.predicted import with_predicted
 from yolo_prune.run.options import CALIBRATIONS, Options
 from yolo_prune.run.parsed import Parsed
 from yolo_prune.statistics.calibration import Calibration, Noise
@@ -40,12 +41,24 @@ class Images:
     seed: int
 
     @classmethod
-    def draw(cls, options: Options, dataset: Dataset | None, imgsz: int, channels: int, seed: int) -> Images:
-        """Draw the images of a run. Raises RequestError if there are none, or if they do not fit the model."""
+    def draw(cls, options: Options, dataset: Dataset | None, base: YOLO, imgsz: int, seed: int) -> Images:
+        """Draw the images of a run. Raises RequestError if there are none, or if they do not fit the model.
+
+        Args:
+            options: of the run.
+            dataset: of the run.
+            base: the model to slim. What it predicts in images without labels stands for their labels.
+            imgsz: pixels.
+            seed: of the draw.
+        """
         calibration = folder = None
+        channels = input_channels(base.model)
         if dataset:
             batch = batch_size(options.train_args)
             calibration = Calibration.draw(dataset, options.samples, imgsz, batch, seed)
+            if dataset.unlabelled:
+                arguments = {"imgsz": imgsz, "device": options.train_args.get("device")}
+                calibration = replace(calibration, scoring=with_predicted(base, calibration.scoring, arguments))
         if options.calibration not in CALIBRATIONS:
             folder = FolderImages.draw(options.calibration, options.samples, imgsz, seed)
             if channels != 3:
@@ -123,13 +136,31 @@ def resolve_dataset(
         classes=options.train_args.get("classes"),
         by_name=options.train_args.get("cls_remap", True),
         other_classes=options.retrain_outputs,
+        shape={"kpt_shape": list(module.kpt_shape)} if yolo.task == "pose" and hasattr(module, "kpt_shape") else {},
     )  # fmt: skip
     dataset = resolve(options.data, wanted)
+    _check_labels(dataset, options)
     if not options.retrain_outputs:
         _check_keypoints(yolo, dataset)
     if dataset.fallback and options.epochs:
         raise RequestError("epochs needs a dataset to train on; give its yaml with --data")
     return dataset
+
+
+def _check_labels(dataset: Dataset, options: Options) -> None:
+    """Raise RequestError if something that was asked for needs labels and the dataset has none."""
+    if not dataset.unlabelled:
+        return
+    needs = {
+        f"learn-from {options.learn_from}": options.learn_from in ("labels", "both"),
+        "average": options.average is True,
+        "regularize": options.regularize is not None,
+        "classes": dataset.classes is not None,
+        "retrain-outputs": options.retrain_outputs,
+    }
+    for name, asked in needs.items():
+        if asked:
+            raise RequestError(f"{name} needs labels, and {dataset.yaml} is a folder of images without; give a yaml")
 
 
 def _check_keypoints(yolo: YOLO, dataset: Dataset) -> None:

@@ -3,30 +3,74 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from yolo_prune.costs import Cost
 from yolo_prune.evaluation.accuracy import Accuracy, evaluate
 from yolo_prune.evaluation.latency import latency_ms
-from yolo_prune.host.console import LOGGER
+from yolo_prune.host.console import LOGGER, quiet
+from yolo_prune.host.datasets import Dataset
 from yolo_prune.host.model import YOLO
-from yolo_prune.host.validators import metric_on
+from yolo_prune.host.predicted import write_predicted
+from yolo_prune.host.validators import metric_on, results, validate
 from yolo_prune.run.record import Stage
 from yolo_prune.run.request import Request
 
 
 def measure_accuracy(request: Request, yolo: YOLO, title: str) -> Accuracy | None:
     """Measure the metrics on the val split; None without a dataset."""
-    if request.dataset is None:
+    if request.dataset is None or request.dataset.unlabelled:
         return None
     LOGGER.info(f"{title}: measuring {request.metric.title} on {request.dataset.yaml}")
     return evaluate(yolo, request.dataset, request.truth, request.validation_arguments)
 
 
-def measure_stage(request: Request, yolo: YOLO, cost: Cost, title: str) -> Stage:
-    """Measure latency, the metrics on the val split, and the metric on the images that the run decides by."""
+def measure_stage(request: Request, yolo: YOLO, cost: Cost, title: str, directory: Path) -> Stage:
+    """Measure latency, the metrics on the val split, agreement, and the metric on the images that the run decides by.
+
+    Args:
+        request: of the run.
+        yolo: to be measured.
+        cost: of it.
+        title: what to call it in messages.
+        directory: of the run.
+    """
     latency = latency_ms(yolo.model.to(request.device), request.imgsz, request.channels)
-    held_out = measure_held_out(request, yolo)
-    return replace(Stage.of(cost, measure_accuracy(request, yolo, title)), latency_ms=latency, held_out_metric=held_out)
+    agreement = measure_agreement(request, yolo, directory)
+    unlabelled = request.dataset is not None and request.dataset.unlabelled
+    return replace(
+        Stage.of(cost, measure_accuracy(request, yolo, title)),
+        latency_ms=latency,
+        agreement=agreement,
+        held_out_metric=agreement if unlabelled else measure_held_out(request, yolo),
+    )
+
+
+def measure_agreement(request: Request, yolo: YOLO, directory: Path) -> float | None:
+    """Measure the task's metric with what the original predicts as the truth, on training images that are held out.
+
+    They are written into the directory of the run. None without images.
+    """
+    truth = agreement_data(request, directory)
+    if truth is None:
+        return None
+    with quiet():
+        arguments = {**request.validation_arguments, "batch": request.images_for_agreement.batch}
+        return results(validate(yolo.copied(), truth, arguments))[request.metric.key]
+
+
+def agreement_data(request: Request, directory: Path) -> Dataset | None:
+    """Return held-out training images with what the original predicts in them as the labels; None without images.
+
+    They are written into the directory of the run, if they are not there yet.
+    """
+    images = request.images_for_agreement
+    if images is None:
+        return None
+    where = {"imgsz": request.imgsz, "device": request.named_device}
+    with quiet():
+        base = request.base.copied()
+        return write_predicted(base, images.paths, directory / "agreement", where, request.dataset.classes)
 
 
 def measure_held_out(request: Request, yolo: YOLO) -> float | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from yolo_prune.errors import RequestError
 from yolo_prune.files import absolute
-from yolo_prune.run.checks import at_least, directory_or, exponent, fraction, map_difference, one_of
+from yolo_prune.run.checks import at_least, directory_or, exponent, fraction, is_directory, map_difference, one_of
 from yolo_prune.run.option import KINDS, Option, option
 from yolo_prune.run.targets import Target
 
@@ -36,8 +36,15 @@ class Options:
 
     data: str | None = option(
         IMAGES, None, "FILE", "Dataset yaml or folder; default: the checkpoint's.",
-        "Classification takes a folder. Without a dataset, Ultralytics' small one for the task (coco128 and its like) "
+        "Classification takes a folder. A folder of images without labels is enough for a trained model. Without a "
+        "dataset, Ultralytics' small one for the task (coco128 and its like) "
         "is used for calibration and a rough figure, never for training.",
+    )  # fmt: skip
+    images: str | None = option(
+        IMAGES, None, "FOLDER", "More images without labels to recover on.",
+        "Frames of a video, for example. They need `--learn-from original`, because only the original shows what is "
+        "in them.",
+        is_directory,
     )  # fmt: skip
     calibration: str = option(
         IMAGES, "images", "KIND", "images, representative, noise, or a folder.",
@@ -197,7 +204,9 @@ class Options:
         if "distill_model" in train_args:
             train_args["distill_model"] = absolute(train_args["distill_model"])
         folder = kind if kind in CALIBRATIONS else absolute(kind)
-        return replace(self, data=absolute(self.data), calibration=folder, train_args=train_args)
+        return replace(
+            self, data=absolute(self.data), images=absolute(self.images), calibration=folder, train_args=train_args
+        )
 
     def require_new_out(self) -> None:
         """Raise RequestError if the output directory holds anything already."""
@@ -228,6 +237,10 @@ def _check_combinations(options: Options) -> None:
         "retrain-outputs needs a dataset; give its yaml with --data": options.retrain_outputs and not options.data,
         "max-map-drop compares with the base, whose output layers retrain-outputs replaces; leave one of them out": (
             options.retrain_outputs and options.max_map_drop is not None
+        ),
+        "images are for recovery, and epochs is 0": options.images is not None and options.epochs == 0,
+        f"images have no labels, and learn-from is {options.learn_from}; leave one of them out": (
+            options.images is not None and options.learn_from in ("labels", "both")
         ),
         "learn-from says what training learns from, and epochs is 0": (
             options.learn_from is not None and options.epochs == 0

@@ -153,7 +153,7 @@ def _take_up(run: Run) -> None:
 def _measure_base(run: Run) -> None:
     if run.summary.base is None:
         request = run.request
-        run.summary.base = measure_stage(request, request.base, request.problem.base, "base")
+        run.summary.base = measure_stage(request, request.base, request.problem.base, "base", run.directory)
         run.summary.base.checkpoint = request.source
         run.save()
 
@@ -178,7 +178,7 @@ def _prepared_base(run: Run) -> YOLO:
             fine_tune(request.base.copied(), training)
         checkpoint = finished_checkpoint(directory, request.epochs)
         yolo = open_trained(request.base, checkpoint)
-        stage = measure_stage(request, yolo, request.problem.base, "prepared")
+        stage = measure_stage(request, yolo, request.problem.base, "prepared", run.directory)
         run.summary.prepared = replace(stage, checkpoint=str(checkpoint))
         run.save()
     return request.base.opened(directory / "weights" / Path(run.summary.prepared.checkpoint).name)
@@ -228,7 +228,7 @@ def _note_harm(run: Run, number: int, stage: Stage) -> None:
     """Add a note where fine-tuning lowered the metric on the val split."""
     metric = run.request.metric
     before, after = stage.metric_before_training(metric.key), stage.metric(metric.key)
-    if run.request.epochs and before > after + NOTED_DROP:
+    if run.request.epochs and after is not None and before > after + NOTED_DROP:
         run.summary.note(
             f"round {number}: fine-tuning lowered {metric.title} from {before:.3f} to {after:.3f}; "
             "more images, a lower lr0, or no training (--epochs 0) may keep more"

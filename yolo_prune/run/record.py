@@ -31,6 +31,7 @@ class Stage:
         map50_95, map50: of the task's own objects, for tasks that are judged by mAP.
         map50_95_pycocotools, map50_pycocotools: of boxes, in detection.
         map50_95_before_training: before the fine-tuning of the round.
+        agreement: the task's metric with what the original predicts as the truth, on held-out training images.
         held_out_metric: the task's metric on training images that are held out, by which the run decides.
         latency_ms: median time of one image in PyTorch.
         checkpoint: path of the file.
@@ -48,6 +49,7 @@ class Stage:
     map50_95_pycocotools: float | None = None
     map50_pycocotools: float | None = None
     map50_95_before_training: float | None = None
+    agreement: float | None = None
     held_out_metric: float | None = None
     latency_ms: float | None = None
     checkpoint: str | None = None

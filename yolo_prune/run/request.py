@@ -31,6 +31,7 @@ from yolo_prune.statistics.calibration import LEAST_HELD_OUT
 from yolo_prune.structure import Network
 from yolo_prune.structure.layers import share_of_zeros
 
+AGREEING = 64  # images that agreement is measured on, at most
 MANY_ZEROS = 0.1  # of all weights; no model has so many by chance
 
 
@@ -102,20 +103,21 @@ class Request:
         asked_size = options.train_args.get("imgsz") or yolo.overrides.get("imgsz")
         imgsz = image_size(asked_size, yolo.task, largest_stride(base.model))
         problem = _problem(base, options, parsed, imgsz)
-        judged_by_boxes = dataset and yolo.task == "detect" and not options.dry_run
+        judged_by_boxes = dataset and not dataset.unlabelled and yolo.task == "detect" and not options.dry_run
         truth = GroundTruth.of(dataset) if judged_by_boxes else None
-        images = Images.draw(options, dataset, imgsz, input_channels(base.model), seed)
+        images = Images.draw(options, dataset, base, imgsz, seed)
         _require_enough(images, options, parsed, dataset)
         untrained = yolo.is_untrained
         reconstructs = _reconstructs(options, untrained, images)
         _require_trained(options, untrained)
         epochs = _epochs(options, untrained, dataset)
-        averages = _averages(options, untrained, yolo.task, images, epochs)
+        unlabelled = dataset is not None and dataset.unlabelled
+        averages = not unlabelled and _averages(options, untrained, yolo.task, images, epochs)
         return cls(
             options, parsed, base, module.names, yolo.checkpoint or absolute(str(yolo.model_name)), yolo.checkpoint,
             untrained, device, imgsz, dataset, truth, problem, images, reconstructs, epochs,
             steps=options.steps or (1 if untrained else math.ceil(STEPS / options.rounds)),
-            held_out=_held_out(options, images, epochs, averages),
+            held_out=_held_out(options, images, epochs, averages, unlabelled),
             learns_from=options.learn_from or ("labels" if untrained or options.retrain_outputs else "original"),
             averages=averages,
         )  # fmt: skip
@@ -169,6 +171,13 @@ class Request:
         return self.held_out or self.images.calibration.judging
 
     @property
+    def images_for_agreement(self) -> LabelledImages | None:
+        """The images that agreement with the original is measured on; None without a dataset."""
+        if self.images.calibration is None:
+            return None
+        return self.held_out or self.images.calibration.judging.first(AGREEING)
+
+    @property
     def judged_paths(self) -> list[str]:
         """The paths of the training images that the run decides on, which are not trained on."""
         images = self.held_out or self.images_for_max_map_drop
@@ -206,7 +215,12 @@ class Request:
                 f"{zeros:.0%} of the model's weights are zeros, which cost as much as others; only channels whose "
                 "weights are all zero can be removed without loss"
             )
-        if self.dataset and not self.dataset.evidence:
+        if self.dataset and self.dataset.unlabelled:
+            notes.append(
+                f"the images in {self.dataset.yaml} have no labels, so that accuracy is unknown; agreement with the "
+                "original is measured instead"
+            )
+        elif self.dataset and not self.dataset.evidence:
             reason = "it is a small set for a look only" if self.dataset.fallback else "it trains on its val images"
             notes.append(f"the {self.metric.title} on {self.dataset.yaml} is no evidence: {reason}")
         return notes
@@ -250,7 +264,7 @@ def _with_classes(
     module: torch.nn.Module, dataset: Dataset | None, options: Options, seed: int, untrained: bool
 ) -> torch.nn.Module:
     """Return the network with the classes of the dataset, in its order, so that labels mean the same everywhere."""
-    if dataset is None or dataset.task == "depth":
+    if dataset is None or dataset.task == "depth" or dataset.unlabelled:
         return module
     if untrained:
         return initialised(module, dataset.info, seed)
@@ -341,8 +355,10 @@ def _averages(options: Options, untrained: bool, task: str, images: Images, epoc
     return possible and options.average is not False
 
 
-def _held_out(options: Options, images: Images, epochs: int, averages: bool) -> LabelledImages | None:
+def _held_out(options: Options, images: Images, epochs: int, averages: bool, unlabelled: bool) -> LabelledImages | None:
     """Return the images that training leaves out, where something is decided on them."""
+    if epochs and unlabelled:
+        return images.calibration.held_out() or images.calibration.judging
     if not epochs or not (averages or options.max_map_drop is not None):
         return None
     held_out = images.calibration.held_out()

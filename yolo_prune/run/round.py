@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from yolo_prune.costs import get_kind
 from yolo_prune.errors import RunError
 from yolo_prune.evaluation.accuracy import Accuracy
-from yolo_prune.files import atomic, read_json, write_json
+from yolo_prune.files import atomic, read_json, real_paths, write_json
 from yolo_prune.host.console import LOGGER
+from yolo_prune.host.dataset_files import image_files
 from yolo_prune.host.history import history, record
 from yolo_prune.host.model import YOLO
 from yolo_prune.host.training import finished_checkpoint, is_finite
@@ -20,7 +21,7 @@ from yolo_prune.recovery.batch_norms import with_better_batch_norms
 from yolo_prune.recovery.fine_tuning import Training, fine_tune
 from yolo_prune.recovery.objectives import Objective, Resources, objectives_for
 from yolo_prune.run.clock import Clock
-from yolo_prune.run.measuring import measure_accuracy, measure_stage
+from yolo_prune.run.measuring import agreement_data, measure_accuracy, measure_stage
 from yolo_prune.run.record import Stage, versions
 from yolo_prune.run.request import Request
 from yolo_prune.run.slimming import slim
@@ -80,7 +81,7 @@ class Round:
         elif request.held_out:
             self._save(open_trained(request.base, checkpoint), checkpoint)
         yolo = open_trained(request.base, checkpoint)  # what is measured is what the file holds, in half precision
-        after = measure_stage(request, yolo, plan.cost["final"], self.title)
+        after = measure_stage(request, yolo, plan.cost["final"], self.title, self.run_directory)
         record = self.record
         before = Accuracy(**record["before"]) if record["before"] else after
         stage = replace(
@@ -180,9 +181,25 @@ class Round:
 
 def training_data(request: Request, directory: Path) -> str:
     """Return the dataset without the held-out images, as Ultralytics is given it; its list lies in the directory."""
-    if request.held_out is None:
+    extra = more_images(request)
+    if request.held_out is None and not extra:
         return request.training_data
-    return request.dataset.restricted(request.held_out.other_paths, request.held_out.paths, directory)
+    if request.held_out is None:
+        train, judged = request.dataset.images("train"), request.dataset.images("val")
+    else:
+        train, judged = request.held_out.other_paths, request.held_out.paths
+    if request.dataset.unlabelled:
+        judged = agreement_data(request, directory).images("val")
+    return request.dataset.restricted([*train, *extra], judged, directory)
+
+
+def more_images(request: Request) -> list[str]:
+    """Return the images without labels that recovery sees besides, without those that the run judges on."""
+    if request.options.images is None:
+        return []
+    judged = {*real_paths([*request.judged_paths, *request.dataset.images("val")])} if request.dataset else set()
+    files = image_files(request.options.images)
+    return [path for path, real in zip(files, real_paths(files), strict=True) if real not in judged]
 
 
 def open_trained(base: YOLO, checkpoint: Path | None) -> YOLO:
