@@ -120,7 +120,8 @@ class Round:
         })  # fmt: skip
         if request.epochs:
             LOGGER.info(f"{self.title}: fine-tuning for {request.epochs} epochs")
-            fine_tune(yolo, self._training(slimmed.plan, before))
+            with self.clock.time("training"):
+                fine_tune(yolo, self._training(slimmed.plan, before))
 
     def _training(self, plan: PruningPlan, before: Accuracy | None) -> Training:
         request, cost = self.request, plan.cost["final"]
