@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from os.path import isdir
 from typing import Any
@@ -29,7 +30,7 @@ def one_of(*choices: str) -> Check:
 
 def is_directory(value: Any) -> str | None:
     """Check for a directory that exists."""
-    return None if Path(value).is_dir() else "give a folder of images"
+    return None if os.path.isdir(value) else "give a folder of images"
 
 
 def directory_or(choices: Sequence[str]) -> Check:
