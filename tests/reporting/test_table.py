@@ -17,6 +17,14 @@ def test_other_tasks_have_their_own_metric():
     assert rows(summary)[-1][3:] == ("0.204", "0.352", "12.2 ms")
 
 
+def test_agreement_has_a_column_where_it_was_measured():
+    summary = made_up()
+    assert not any("agreement" in column for column in columns(summary))
+    summary["base"]["agreement"], summary["final"]["agreement"] = 0.95, 0.81
+    assert columns(summary)[-2].startswith("agreement")
+    assert [row[-2] for row in rows(summary)] == ["0.950", "-", "-", "0.810"]
+
+
 def test_the_table_fits_a_terminal_of_100_columns():
     console = Console(width=100)
     with console.capture() as capture:

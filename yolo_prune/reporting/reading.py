@@ -15,6 +15,7 @@ STAGE = record_of(
     {
         "metrics": FIGURES, "metrics_before_training": FIGURES, "per_class": FIGURES, "checkpoint": optional(text),
         "map50_95_pycocotools": optional(number), "training_kept": optional(number),
+        "agreement": optional(number),
     },
 )  # fmt: skip
 PUBLISHED = record_of({"title": text, "value": number, "data": text, "imgsz": number, "source": link})

@@ -90,12 +90,14 @@ def _cards(summary: dict[str, Any], directory: Path) -> list[Card]:
     metrics = metric_value(base, metric["key"]), metric_value(final, metric["key"])
     latencies = base["latency_ms"], final["latency_ms"]
     change = "" if None in metrics else f"{metrics[1] - metrics[0]:+.3f}"
+    agreements = base.get("agreement"), final.get("agreement")
     cards = [
         _card("macs", "MACs", (base["macs"], final["macs"]), Unit(1e9, ".3f", " G")),
         _card("params", "parameters", (base["params"], final["params"]), Unit(1e6, ".3f", " M")),
         _card("size", "checkpoint", _checkpoint_sizes(summary, directory), Unit(1e6, ".2f", " MB")),
         _card("latency", f"latency ({summary['device']})", latencies, Unit(1, ".1f", " ms")),
         _card("metric", metric["title"], metrics, Unit(1, ".3f"), change),
+        _card("agreement", "agreement with the original", agreements, Unit(1, ".3f")),
     ]
     return [card for card in cards if card.after is not None]
 

@@ -118,6 +118,11 @@ def threshold(scores: dict[str, Any]) -> float:
     return scores["edges"][min(range(len(exceptions)), key=exceptions.__getitem__)]
 
 
+def measures_agreement(summary: dict[str, Any]) -> bool:
+    """Whether agreement with the original was measured."""
+    return summary["base"].get("agreement") is not None
+
+
 def per_class(summary: dict[str, Any]) -> list[ClassAP]:
     """Return the AP of each class that was measured for the base and the slimmed model, with the largest drop first."""
     before, after = (summary[name].get("per_class") or {} for name in ("base", "final"))

@@ -8,20 +8,22 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from yolo_prune.reporting.series import metric_value, stages
+from yolo_prune.reporting.series import measures_agreement, metric_value, stages
 
 
 def columns(summary: dict[str, Any]) -> tuple[str, ...]:
     """Return the headings of the table's columns. Only detection has a column for pycocotools, which judges boxes."""
     title = summary["metric"]["title"]
     pycocotools = (f"{title}\n(pycocotools)",) if summary["task"] == "detect" else ()
-    return ("", "MACs", "parameters", f"{title}\nbefore\nfine-tuning", title, *pycocotools, "latency")
+    agreement = ("agreement\nwith the\noriginal",) if measures_agreement(summary) else ()
+    return ("", "MACs", "parameters", f"{title}\nbefore\nfine-tuning", title, *pycocotools, *agreement, "latency")
 
 
 def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
     """Return the formatted cells of the table, row by row, with a dash where nothing was measured."""
     base, key = summary["base"], summary["metric"]["key"]
-    pycocotools = ("map50_95_pycocotools",) if summary["task"] == "detect" else ()
+    others = ("map50_95_pycocotools",) if summary["task"] == "detect" else ()
+    others += ("agreement",) if measures_agreement(summary) else ()
     return [
         (
             name,
@@ -29,7 +31,7 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
             _with_share(stage["params"], base["params"], 1e6, "M"),
             _number(metric_value(stage, key, "metrics_before_training"), ".3f"),
             _number(metric_value(stage, key), ".3f"),
-            *(_number(stage.get(name), ".3f") for name in pycocotools),
+            *(_number(stage.get(name), ".3f") for name in others),
             _number(stage["latency_ms"], ".1f", " ms"),
         )
         for name, stage in stages(summary)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from os.path import isdir
 from typing import Any
@@ -30,7 +29,7 @@ def one_of(*choices: str) -> Check:
 
 def is_directory(value: Any) -> str | None:
     """Check for a directory that exists."""
-    return None if os.path.isdir(value) else "give a folder of images"
+    return None if isdir(value) else "give a folder of images"
 
 
 def directory_or(choices: Sequence[str]) -> Check:
