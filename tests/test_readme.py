@@ -27,7 +27,13 @@ PAGES = [*FIRST, *(page for page in sorted((ROOT / "docs").glob("*.md")) if page
 LINKED = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md"]
 
 SMALL = ["--samples", "6", "--rounds", "1", "--steps", "1", "imgsz=64", "batch=8", "workers=0", "plots=False"]
-ELSEWHERE = {"--distill", "--export", "--protect", "--regularize"}  # other tests run what these options do
+ELSEWHERE = {
+    "--images",
+    "--learn-from",
+    "--export",
+    "--protect",
+    "--regularize",
+}  # other tests run what these options do
 
 
 def _name(page):
@@ -87,7 +93,8 @@ def workplace(scenes_model, tmp_path, monkeypatch):
 
 
 def test_every_command_is_understood(tmp_path, monkeypatch):
-    (tmp_path / "my-images").mkdir()
+    for name in ("my-images", "frames"):
+        (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
     own = {entry.name for entry in table()}
     for _, *words in _commands("yolo-prune"):
