@@ -23,11 +23,11 @@ from yolo_prune.host.images import LabelledImages
 from yolo_prune.host.metrics import METRICS, Metric
 from yolo_prune.host.model import YOLO, working_copy
 from yolo_prune.host.training import initialised, is_finite
+from yolo_prune.run import resolving
 from yolo_prune.run.images import Images, resolve_dataset
-from yolo_prune.run.options import EPOCHS, STEPS, Options
+from yolo_prune.run.options import STEPS, Options
 from yolo_prune.run.parsed import Parsed
 from yolo_prune.selection import Limits, Problem, require_reachable
-from yolo_prune.statistics.calibration import LEAST_HELD_OUT
 from yolo_prune.structure import Network
 from yolo_prune.structure.layers import share_of_zeros
 
@@ -106,18 +106,18 @@ class Request:
         judged_by_boxes = dataset and not dataset.unlabelled and yolo.task == "detect" and not options.dry_run
         truth = GroundTruth.of(dataset) if judged_by_boxes else None
         images = Images.draw(options, dataset, base, imgsz, seed)
-        _require_enough(images, options, parsed, dataset)
+        resolving.require_enough(images, options, parsed, dataset)
         untrained = yolo.is_untrained
-        reconstructs = _reconstructs(options, untrained, images)
-        _require_trained(options, untrained)
-        epochs = _epochs(options, untrained, dataset)
+        reconstructs = resolving.reconstructs(options, untrained, images)
+        resolving.require_trained(options, untrained)
+        epochs = resolving.epochs(options, untrained, dataset)
         unlabelled = dataset is not None and dataset.unlabelled
-        averages = not unlabelled and _averages(options, untrained, yolo.task, images, epochs)
+        averages = not unlabelled and resolving.averages(options, untrained, yolo.task, images, epochs)
         return cls(
             options, parsed, base, module.names, yolo.checkpoint or absolute(str(yolo.model_name)), yolo.checkpoint,
             untrained, device, imgsz, dataset, truth, problem, images, reconstructs, epochs,
             steps=options.steps or (1 if untrained else math.ceil(STEPS / options.rounds)),
-            held_out=_held_out(options, images, epochs, averages, unlabelled),
+            held_out=resolving.held_out(options, images, epochs, averages, unlabelled),
             learns_from=options.learn_from or ("labels" if untrained or options.retrain_outputs else "original"),
             averages=averages,
         )  # fmt: skip
@@ -302,69 +302,3 @@ def _protected(patterns: Iterable[str], layers: list[str]) -> frozenset[str]:
             raise RequestError(f"protect {pattern!r} names no layer that can be pruned; they look like {layers[0]!r}")
         protected |= matches
     return frozenset(protected)
-
-
-def _require_enough(images: Images, options: Options, parsed: Parsed, dataset: Dataset | None) -> None:
-    """Raise RequestError if there are fewer than two training images to compare."""
-    compares = images.calibration and parsed.needs_images and options.has_labels
-    if compares and len(images.calibration.scoring.indices) < 2:
-        raise RequestError(f"data {dataset.yaml}: there are too few training images to compare any; give 3 or more")
-
-
-def _reconstructs(options: Options, untrained: bool, images: Images) -> bool:
-    """Whether layers are reconstructed: where there are real images to do it on, unless the user decides."""
-    possible = not untrained and images.for_reconstruction is not None
-    if options.reconstruct and not possible:
-        raise RequestError(
-            "reconstruct needs a trained model and images: give a dataset's yaml with --data, or a folder of images "
-            "with --calibration"
-        )
-    return possible if options.reconstruct is None else options.reconstruct
-
-
-def _require_trained(options: Options, untrained: bool) -> None:
-    """Raise RequestError where something was asked for that only a trained model can give."""
-    if untrained and options.regularize:
-        raise RequestError("regularize trains before the first slimming; a model from a yaml is slimmed untrained")
-    if untrained and options.learn_from in ("original", "both"):
-        raise RequestError(
-            f"learn-from {options.learn_from} needs a trained model to learn from; a model from a yaml is not trained"
-        )
-
-
-def _epochs(options: Options, untrained: bool, dataset: Dataset | None) -> int:
-    epochs = options.epochs
-    if epochs is None:
-        usual = default("epochs") if untrained else EPOCHS
-        epochs = usual if dataset and not dataset.fallback else 0
-    for name in ("learn_from", "regularize"):
-        if getattr(options, name) and not epochs:
-            raise RequestError(f"{name.replace('_', '-')} needs a dataset to train on; give its yaml with --data")
-    return epochs
-
-
-def _averages(options: Options, untrained: bool, task: str, images: Images, epochs: int) -> bool:
-    starts_trained = not untrained and not options.retrain_outputs
-    possible = bool(images.calibration and epochs and starts_trained and task != "classify" and not options.regularize)
-    possible = possible and images.calibration.held_out() is not None
-    if options.average and not possible:
-        raise RequestError(
-            f"average needs epochs of a trained model on {4 * LEAST_HELD_OUT} images or more, and works neither for "
-            "classification nor with regularize or retrain-outputs"
-        )
-    return possible and options.average is not False
-
-
-def _held_out(options: Options, images: Images, epochs: int, averages: bool, unlabelled: bool) -> LabelledImages | None:
-    """Return the images that training leaves out, where something is decided on them."""
-    if epochs and unlabelled:
-        return images.calibration.held_out() or images.calibration.judging
-    if not epochs or not (averages or options.max_map_drop is not None):
-        return None
-    held_out = images.calibration.held_out()
-    if held_out is None:
-        raise RequestError(
-            f"max-map-drop is judged on training images that are held out, and needs {4 * LEAST_HELD_OUT} training "
-            "images or more"
-        )
-    return held_out

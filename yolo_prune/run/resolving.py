@@ -1,0 +1,78 @@
+"""What a run does where its options leave it open, and what its model and its data do not allow."""
+
+from __future__ import annotations
+
+from yolo_prune.errors import RequestError
+from yolo_prune.host.arguments import default
+from yolo_prune.host.datasets import Dataset
+from yolo_prune.host.images import LabelledImages
+from yolo_prune.run.images import Images
+from yolo_prune.run.options import EPOCHS, Options
+from yolo_prune.run.parsed import Parsed
+from yolo_prune.statistics.calibration import LEAST_HELD_OUT
+
+
+def require_enough(images: Images, options: Options, parsed: Parsed, dataset: Dataset | None) -> None:
+    """Raise RequestError if there are fewer than two training images to compare."""
+    compares = images.calibration and parsed.needs_images and options.has_labels
+    if compares and len(images.calibration.scoring.indices) < 2:
+        raise RequestError(f"data {dataset.yaml}: there are too few training images to compare any; give 3 or more")
+
+
+def reconstructs(options: Options, untrained: bool, images: Images) -> bool:
+    """Whether layers are reconstructed: where there are real images to do it on, unless the user decides."""
+    possible = not untrained and images.for_reconstruction is not None
+    if options.reconstruct and not possible:
+        raise RequestError(
+            "reconstruct needs a trained model and images: give a dataset's yaml with --data, or a folder of images "
+            "with --calibration"
+        )
+    return possible if options.reconstruct is None else options.reconstruct
+
+
+def require_trained(options: Options, untrained: bool) -> None:
+    """Raise RequestError where something was asked for that only a trained model can give."""
+    if untrained and options.regularize:
+        raise RequestError("regularize trains before the first slimming; a model from a yaml is slimmed untrained")
+    if untrained and options.learn_from in ("original", "both"):
+        raise RequestError(
+            f"learn-from {options.learn_from} needs a trained model to learn from; a model from a yaml is not trained"
+        )
+
+
+def epochs(options: Options, untrained: bool, dataset: Dataset | None) -> int:
+    epochs = options.epochs
+    if epochs is None:
+        usual = default("epochs") if untrained else EPOCHS
+        epochs = usual if dataset and not dataset.fallback else 0
+    for name in ("learn_from", "regularize"):
+        if getattr(options, name) and not epochs:
+            raise RequestError(f"{name.replace('_', '-')} needs a dataset to train on; give its yaml with --data")
+    return epochs
+
+
+def averages(options: Options, untrained: bool, task: str, images: Images, epochs: int) -> bool:
+    starts_trained = not untrained and not options.retrain_outputs
+    possible = bool(images.calibration and epochs and starts_trained and task != "classify" and not options.regularize)
+    possible = possible and images.calibration.held_out() is not None
+    if options.average and not possible:
+        raise RequestError(
+            f"average needs epochs of a trained model on {4 * LEAST_HELD_OUT} images or more, and works neither for "
+            "classification nor with regularize or retrain-outputs"
+        )
+    return possible and options.average is not False
+
+
+def held_out(options: Options, images: Images, epochs: int, averages: bool, unlabelled: bool) -> LabelledImages | None:
+    """Return the images that training leaves out, where something is decided on them."""
+    if epochs and unlabelled:
+        return images.calibration.held_out() or images.calibration.judging
+    if not epochs or not (averages or options.max_map_drop is not None):
+        return None
+    held_out = images.calibration.held_out()
+    if held_out is None:
+        raise RequestError(
+            f"max-map-drop is judged on training images that are held out, and needs {4 * LEAST_HELD_OUT} training "
+            "images or more"
+        )
+    return held_out
