@@ -5,7 +5,7 @@ import logging
 import pytest
 from ultralytics.utils import LOGGER as ULTRALYTICS
 
-from yolo_prune.host.console import LOGGER, Bar, clock_time, output_of_run, quiet, with_bar
+from yolo_prune.host.console import LOGGER, Bar, clock_time, output_of_run, quiet, silent_about, with_bar
 
 
 @pytest.fixture
@@ -38,6 +38,15 @@ def test_all_of_ultralytics_is_shown_where_that_is_asked_for(shown):
     with output_of_run(verbose=True):
         ULTRALYTICS.info("a wall of arguments")
     assert shown == ["a wall of arguments"]
+
+
+def test_messages_about_a_word_are_silenced_where_that_applies(shown):
+    for applies in (True, False):
+        with silent_about("labels", applies):
+            ULTRALYTICS.warning("No Labels found")
+            ULTRALYTICS.warning("an image is corrupt")
+    ULTRALYTICS.warning("Labels are missing")
+    assert [line.split()[-1] for line in shown] == ["corrupt", "found", "corrupt", "missing"]
 
 
 def test_the_level_is_as_before_also_after_an_error():

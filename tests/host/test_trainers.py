@@ -15,7 +15,9 @@ from tests.structure.plans import input_widths, randomly_slimmed
 from yolo_prune.demo.scenes import CLASSES, write_scenes
 from yolo_prune.host.history import history
 from yolo_prune.host.model import YOLO
-from yolo_prune.host.trainers import TRAINERS
+from yolo_prune.host.trainers import TRAINERS, with_hook
+from yolo_prune.recovery.objectives import Objectives, Resources, objectives_for
+from yolo_prune.structure import PruningPlan
 from yolo_prune.structure.layers import weight_layers
 
 
@@ -163,3 +165,18 @@ def test_quantisation_aware_training_keeps_the_structure(models, scenes, tmp_pat
     trained = YOLO(tmp_path / "run" / "weights" / "last.pt").model
     assert input_widths(trained) == input_widths(slim)
     assert any("quantizer" in name for name, _ in trained.named_modules())
+
+
+def test_a_loss_hook_goes_with_the_class_to_the_processes_of_several_gpus(models, tmp_path):
+    """Ultralytics pickles only the class of the trainer, by cloudpickle."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    original = models("yolov8n.yaml")
+    resources = Resources(original=original, plan=PruningPlan.full(original))
+    hook = Objectives(objectives_for("original", resources, 4), original, frozen_norms=True)
+    (tmp_path / "trainer.pkl").write_bytes(cloudpickle.dumps(with_hook(TRAINERS["detect"], hook)))
+    script = (
+        "import pickle, sys; kind = pickle.load(open(sys.argv[1], 'rb'))\n"
+        "assert kind.loss_hook.frozen_norms and len(kind.loss_hook.features) == 57\n"
+        "assert kind.__name__ == 'SlimDetectionTrainer'"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "trainer.pkl")], check=True)

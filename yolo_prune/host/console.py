@@ -92,6 +92,25 @@ def quiet(below: int = logging.WARNING) -> Iterator[None]:
         ULTRALYTICS.setLevel(level)
 
 
+@contextmanager
+def silent_about(word: str, applies: bool = True) -> Iterator[None]:
+    """Silence those messages of Ultralytics that hold a word, in any case, while the block runs.
+
+    Args:
+        word: e.g. "labels", where it would complain about images that have none.
+        applies: whether to silence anything.
+    """
+
+    def passes(record: logging.LogRecord) -> bool:
+        return not applies or word not in record.getMessage().lower()
+
+    ULTRALYTICS.addFilter(passes)
+    try:
+        yield
+    finally:
+        ULTRALYTICS.removeFilter(passes)
+
+
 def clock_time(seconds: float) -> str:
     """Return a duration as minutes and seconds, or hours, minutes and seconds."""
     minutes, seconds = divmod(round(seconds), 60)

@@ -22,7 +22,7 @@ from ultralytics.utils import YAML
 from yolo_prune.errors import RequestError
 from yolo_prune.files import atomic, first_of_each, real_paths
 from yolo_prune.host.classes import Names, class_filter, misfit
-from yolo_prune.host.console import quiet
+from yolo_prune.host.console import quiet, silent_about
 from yolo_prune.host.dataset_files import image_files, read_dataset, read_folder
 
 # The small dataset of each task. Most of them have the same images in both splits.
@@ -92,7 +92,8 @@ class Dataset:
 
         place = self.info[name]
         try:
-            return without_repeats(build, place) if name == "val" else build(place)
+            with silent_about("labels", self.unlabelled):
+                return without_repeats(build, place) if name == "val" else build(place)
         except FileNotFoundError:
             raise RequestError(f"data {self.yaml}: {name}: there are no images in {place}") from None
         except RuntimeError as error:  # every image or its label is bad; Ultralytics lists them all

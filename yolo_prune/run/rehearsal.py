@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from yolo_prune.host.console import silent_about
 from yolo_prune.recovery.fine_tuning import Training, require_trainable
 from yolo_prune.run.request import Request
 from yolo_prune.run.round import training_data
@@ -19,4 +20,5 @@ def rehearse(request: Request) -> None:
             training_data(request, Path(directory)), request.epochs, Path(directory, "rehearsal"), request.train_args,
             request.untrained,
         )  # fmt: skip
-        require_trainable(request.base, training)
+        with silent_about("labels", request.dataset.unlabelled):
+            require_trainable(request.base, training)

@@ -11,7 +11,7 @@ from yolo_prune.costs import get_kind
 from yolo_prune.errors import RunError
 from yolo_prune.evaluation.accuracy import Accuracy
 from yolo_prune.files import atomic, read_json, real_paths, write_json
-from yolo_prune.host.console import LOGGER
+from yolo_prune.host.console import LOGGER, silent_about
 from yolo_prune.host.dataset_files import image_files
 from yolo_prune.host.history import history, record
 from yolo_prune.host.model import YOLO
@@ -120,7 +120,8 @@ class Round:
         })  # fmt: skip
         if request.epochs:
             LOGGER.info(f"{self.title}: fine-tuning for {request.epochs} epochs")
-            with self.clock.time("training"):
+            unlabelled = request.dataset.unlabelled
+            with self.clock.time("training"), silent_about("labels", unlabelled):
                 fine_tune(yolo, self._training(slimmed.plan, before))
 
     def _training(self, plan: PruningPlan, before: Accuracy | None) -> Training:
