@@ -25,6 +25,8 @@ NAMES: dict[str, str] = {
     "ultralytics.data.utils:find_dataset_yaml": "the yaml in a folder",
     "ultralytics.data.utils:convert_ndjson_to_yolo_if_needed": "datasets in NDJSON",
     "ultralytics.engine.model:Model.task_map": "the trainers of each task",
+    "ultralytics.engine.results:Results": "predictions that are written as labels, by `save_txt` and by task",
+    "ultralytics.engine.trainer:BaseTrainer._model_train": "called at the start of every epoch",
     "ultralytics.engine.trainer:BaseTrainer._setup_train": "called before training, after the averaged copy exists",
     "ultralytics.engine.trainer:BaseTrainer.get_model": "where a trainer would rebuild the model from its yaml",
     "ultralytics.engine.trainer:MultiTrainer": "what the tuner trains with",

@@ -43,6 +43,8 @@ class KeepsStructure:
             model = unwrap_model(self.model)
             model = getattr(model, "student_model", model)  # of Ultralytics' distillation
             criterion = getattr(model, "criterion", None) or model.init_criterion()
+            if hasattr(model, "criterion"):
+                del model.criterion  # torch would take only a module in the place of one
             model.criterion = TrainingLoss(criterion, self.loss_hook, model, self)
 
     def _model_train(self) -> None:

@@ -110,9 +110,9 @@ class Options:
         "weights.",
     )  # fmt: skip
     learn_from: str | None = option(
-        TRAINING, None, "WHAT", "original, labels or both; default: original.",
-        "The original model shows what its features and outputs are on the training images, which needs no labels. A "
-        "model from a yaml, or one whose output layers are new, learns from labels.",
+        TRAINING, None, "WHAT", "original, labels or both; default: labels.",
+        "The original model shows what its features and outputs are on the training images, which needs no labels. It "
+        "is the default for a folder of images without labels, and with `--images`.",
         one_of("original", "labels", "both"),
     )  # fmt: skip
     average: bool | None = option(

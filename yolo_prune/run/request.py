@@ -118,7 +118,7 @@ class Request:
             untrained, device, imgsz, dataset, truth, problem, images, reconstructs, epochs,
             steps=options.steps or (1 if untrained else math.ceil(STEPS / options.rounds)),
             held_out=resolving.held_out(options, images, epochs, averages, unlabelled),
-            learns_from=options.learn_from or ("labels" if untrained or options.retrain_outputs else "original"),
+            learns_from=options.learn_from or ("original" if unlabelled or options.images else "labels"),
             averages=averages,
         )  # fmt: skip
 
