@@ -245,6 +245,9 @@ def _check_combinations(options: Options) -> None:
         "learn-from says what training learns from, and epochs is 0": (
             options.learn_from is not None and options.epochs == 0
         ),
+        "images have no labels for the output layers that retrain-outputs replaces; leave one of them out": (
+            options.images is not None and options.retrain_outputs
+        ),
         f"learn-from {options.learn_from} needs output layers that are trained, and retrain-outputs replaces them": (
             options.retrain_outputs and options.learn_from in ("original", "both")
         ),

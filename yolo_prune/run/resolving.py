@@ -34,6 +34,10 @@ def require_trained(options: Options, untrained: bool) -> None:
     """Raise RequestError where something was asked for that only a trained model can give."""
     if untrained and options.regularize:
         raise RequestError("regularize trains before the first slimming; a model from a yaml is slimmed untrained")
+    if untrained and options.images:
+        raise RequestError(
+            "images without labels need a trained model to learn from; a model from a yaml is not trained"
+        )
     if untrained and options.learn_from in ("original", "both"):
         raise RequestError(
             f"learn-from {options.learn_from} needs a trained model to learn from; a model from a yaml is not trained"
