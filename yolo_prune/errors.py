@@ -16,7 +16,7 @@ class RunError(RuntimeError):
     """
 
 
-def in_one_line(error: Exception, most: int = 600) -> str:
-    """Return the message of an error of others in one line of at most `most` characters, or else its type."""
+def in_one_line(error: Exception, most: int | None = 600) -> str:
+    """Return the message of an error in one line of at most `most` characters (None: any number), or else its type."""
     message = " ".join(str(error).split()) or type(error).__name__
-    return message if len(message) <= most else f"{message[:most]}..."
+    return message if most is None or len(message) <= most else f"{message[:most]}..."

@@ -44,6 +44,8 @@ def read_dataset(data: str, task: str, download: bool) -> tuple[str, dict[str, A
     try:
         check_dataset_files(data)
         yaml = _converted(data)
+        if yaml != data:
+            check_dataset_files(yaml)
         info = _class_folders(yaml, download) if task == "classify" else _labelled(yaml, download)
         check_info(info)
     except Exception as error:  # a yaml, a path and a download can fail in any way
@@ -118,8 +120,6 @@ def _labelled(data: str, download: bool) -> dict[str, Any]:
     """Read a dataset for any other task."""
     if Path(data).is_dir():
         check_folder(Path(data))
-    else:
-        check_dataset_files(data)  # it may be a yaml that NDJSON was converted to
     return check_det_dataset(data, autodownload=download)
 
 

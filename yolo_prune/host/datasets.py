@@ -63,7 +63,7 @@ class Dataset:
         train, val = ({*real_paths(image_files(self.info[name]))} for name in ("train", "val"))
         return not self.fallback and train.isdisjoint(val)
 
-    @property
+    @cached_property
     def repeats(self) -> int:
         """How many entries of the val split name an image that another entry names, too."""
         files = image_files(self.info["val"])

@@ -24,7 +24,7 @@ FOLDERS = {"semantic": ("masks", ".png"), "depth": ("depth", ".npy")}  # of labe
 
 
 def write_predicted(
-    yolo: Model,
+    yolo: YOLO,
     paths: Sequence[str],
     directory: Path,
     arguments: Mapping[str, Any],
@@ -33,7 +33,7 @@ def write_predicted(
     """Copy images into a directory, with what a model predicts in them as their labels, and return the dataset.
 
     Args:
-        yolo: predicts, with Ultralytics' defaults (objects of a confidence of at least 0.25). It is fused.
+        yolo: predicts, with Ultralytics' defaults (objects of a confidence of at least 0.25). It is not changed.
         paths: of the images.
         directory: new, or made by this function before, which is then only read.
         arguments: of Ultralytics' prediction: `imgsz`, `device`, ...
@@ -42,8 +42,9 @@ def write_predicted(
     yaml = directory / (NDJSON_NAMES if yolo.task == "classify" else "data.yaml")
     if not yaml.exists():
         shutil.rmtree(directory, ignore_errors=True)
+        fused = yolo.copied()  # predicting fuses it
         for number, path in enumerate(paths):
-            result = yolo.predict(path, **arguments, classes=classes, verbose=False, save=False)[0]
+            result = fused.predict(path, **arguments, classes=classes, verbose=False, save=False)[0]
             _write(result, Path(path), f"{number:04}", directory, yolo.task)
         YAML.save(yaml, _info(yolo))  # last, so that what was not written completely is written again
     return _read(yolo, directory, classes)
@@ -62,7 +63,7 @@ def with_predicted(yolo: YOLO, images: LabelledImages, arguments: Mapping[str, A
     directory = tempfile.TemporaryDirectory()
     atexit.register(directory.cleanup)
     with quiet():
-        dataset = write_predicted(yolo.copied(), images.paths, Path(directory.name), arguments)
+        dataset = write_predicted(yolo, images.paths, Path(directory.name), arguments)
         split = dataset.split("val", arguments["imgsz"], images.batch)
     return LabelledImages(split, [*range(len(paths_of(split)))], images.batch)
 

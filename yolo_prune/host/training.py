@@ -16,7 +16,7 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.nn.tasks import DepthModel, PoseModel, load_checkpoint
 from ultralytics.utils.torch_utils import strip_optimizer, unset_deterministic
 
-from yolo_prune.errors import RequestError
+from yolo_prune.errors import RequestError, in_one_line
 from yolo_prune.files import atomic
 from yolo_prune.host.arguments import batch_size
 from yolo_prune.host.console import Bar, quiet
@@ -103,7 +103,7 @@ def rehearse(yolo: Model, arguments: Mapping[str, Any]) -> None:
             rehearsal.model = rehearsal.get_model(weights=copy.deepcopy(yolo.model), cfg=yolo.model.yaml)
             rehearsal._setup_train()
     except Exception as error:  # a trainer can fail in any way
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = in_one_line(error, None)
         raise RequestError(f"training cannot start with these train arguments: {reason}") from error
     finally:
         unset_deterministic()

@@ -19,7 +19,7 @@ from yolo_prune.run.request import Request
 
 def measure_accuracy(request: Request, yolo: YOLO, title: str) -> Accuracy | None:
     """Measure the metrics on the val split; None without a dataset."""
-    if request.dataset is None or request.dataset.unlabelled:
+    if request.dataset is None or request.unlabelled:
         return None
     LOGGER.info(f"{title}: measuring {request.metric.title} on {request.dataset.yaml}")
     return evaluate(yolo, request.dataset, request.truth, request.validation_arguments)
@@ -37,12 +37,11 @@ def measure_stage(request: Request, yolo: YOLO, cost: Cost, title: str, director
     """
     latency = latency_ms(yolo.model.to(request.device), request.imgsz, request.channels)
     agreement = measure_agreement(request, yolo, directory)
-    unlabelled = request.dataset is not None and request.dataset.unlabelled
     return replace(
         Stage.of(cost, measure_accuracy(request, yolo, title)),
         latency_ms=latency,
         agreement=agreement,
-        held_out_metric=agreement if unlabelled else measure_held_out(request, yolo),
+        held_out_metric=agreement if request.unlabelled else measure_held_out(request, yolo),
     )
 
 
@@ -69,8 +68,7 @@ def agreement_data(request: Request, directory: Path) -> Dataset | None:
         return None
     where = {"imgsz": request.imgsz, "device": request.named_device}
     with quiet():
-        base = request.base.copied()
-        return write_predicted(base, images.paths, directory / "agreement", where, request.dataset.classes)
+        return write_predicted(request.base, images.paths, directory / "agreement", where, request.dataset.classes)
 
 
 def measure_held_out(request: Request, yolo: YOLO) -> float | None:

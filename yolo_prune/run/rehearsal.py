@@ -20,5 +20,5 @@ def rehearse(request: Request) -> None:
             training_data(request, Path(directory)), request.epochs, Path(directory, "rehearsal"), request.train_args,
             request.untrained,
         )  # fmt: skip
-        with silent_about("labels", request.dataset.unlabelled):
+        with silent_about("labels", request.unlabelled):
             require_trainable(request.base, training)

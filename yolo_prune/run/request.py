@@ -171,6 +171,11 @@ class Request:
         return self.held_out or self.images.calibration.judging
 
     @property
+    def unlabelled(self) -> bool:
+        """Whether the dataset is a folder of images without labels."""
+        return self.dataset is not None and self.dataset.unlabelled
+
+    @property
     def images_for_agreement(self) -> LabelledImages | None:
         """The images that agreement with the original is measured on; None without a dataset."""
         if self.images.calibration is None:
@@ -215,7 +220,7 @@ class Request:
                 f"{zeros:.0%} of the model's weights are zeros, which cost as much as others; only channels whose "
                 "weights are all zero can be removed without loss"
             )
-        if self.dataset and self.dataset.unlabelled:
+        if self.unlabelled:
             notes.append(
                 f"the images in {self.dataset.yaml} have no labels, so that accuracy is unknown; agreement with the "
                 "original is measured instead"

@@ -120,8 +120,7 @@ class Round:
         })  # fmt: skip
         if request.epochs:
             LOGGER.info(f"{self.title}: fine-tuning for {request.epochs} epochs")
-            unlabelled = request.dataset.unlabelled
-            with self.clock.time("training"), silent_about("labels", unlabelled):
+            with self.clock.time("training"), silent_about("labels", request.unlabelled):
                 fine_tune(yolo, self._training(slimmed.plan, before))
 
     def _training(self, plan: PruningPlan, before: Accuracy | None) -> Training:
@@ -190,7 +189,7 @@ def training_data(request: Request, directory: Path) -> str:
         train, judged = request.dataset.images("train"), request.dataset.images("val")
     else:
         train, judged = request.held_out.other_paths, request.held_out.paths
-    if request.dataset.unlabelled:
+    if request.unlabelled:
         judged = agreement_data(request, directory).images("val")
     return request.dataset.restricted([*train, *extra], judged, directory)
 

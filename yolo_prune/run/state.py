@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from yolo_prune.errors import RunError
+from yolo_prune.errors import RunError, in_one_line
 from yolo_prune.evaluation.stock import smaller_stock_model
 from yolo_prune.host.console import LOGGER
 from yolo_prune.host.datasets import TRAINING_LIST
@@ -51,7 +51,7 @@ class Run:
             LOGGER.warning(f"stopped in {name}; {hint}")
             raise
         except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = in_one_line(error, None)
             # The message of a GPU, and that of the main memory.
             if "out of memory" in reason.lower() or "allocate memory" in reason.lower():
                 reason += " (a new run with a smaller batch= needs less)"

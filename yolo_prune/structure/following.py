@@ -98,7 +98,7 @@ class Following:
         if channels is None:
             return
         before = self.get(tensor)
-        if before and before.zero and not channels.zero:  # it was changed in place, and so was what it is a part of
+        if before and before.zero and not channels.zero:  # so were all tensors that share its memory
             alike = [other for other in self._channels if other is not tensor and share_memory(tensor, other)]
             self.fix(alike, "changes a part of a tensor in place")
         self._channels[tensor] = channels

@@ -16,7 +16,7 @@ from torch._ops import OpOverload
 
 from yolo_prune.structure.shapes import all_tensors
 
-# They read a tensor's shape and none of its values.
+# They read the shape of a tensor, not its values.
 SHAPES = {"new_full", "new_zeros", "new_ones", "new_empty", "zeros_like", "ones_like", "full_like", "empty_like"}
 
 SUMS = {"add", "add_", "sub", "sub_", "maximum", "minimum"}

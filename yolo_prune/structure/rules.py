@@ -58,7 +58,7 @@ def _by_trial(following: Following, func: OpOverload, out: Any, args: Sequence, 
 
 
 def _nothing(_following: Following, _out: Any, *_args: Any, **_kwargs: Any) -> None:
-    """Follow an operation that reads a tensor's shape and none of its values."""
+    """Follow an operation that reads the shape of a tensor, not its values."""
 
 
 def _value(following: Following, _out: Any, x: torch.Tensor) -> None:

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from yolo_prune.errors import RequestError
+from yolo_prune.errors import RequestError, in_one_line
 from yolo_prune.host.blocks import input_channels
 from yolo_prune.host.heads import head_in_training
 from yolo_prune.structure.channels import Trace
@@ -68,9 +68,10 @@ def _traced(model: nn.Module, image: torch.Tensor, training: bool) -> Trace:
                 following.trace.passive.clear()
             following.fix(model_outputs(model(image)), PUT_OUT)
     except Exception as error:  # a block of the user's own can fail in any way
-        reason = " ".join(str(error).split())[:LONGEST] or type(error).__name__
         size = f"{image.shape[-2]} x {image.shape[-1]} pixels"
-        raise RequestError(f"model: {following.block} cannot be run on an image of {size}: {reason}") from error
+        raise RequestError(
+            f"model: {following.block} cannot be run on an image of {size}: {in_one_line(error, LONGEST)}"
+        ) from error
     return following.trace
 
 
