@@ -22,7 +22,7 @@ class Stairs(CostKind):
     noun = "stairs"
     smooth = False
 
-    def of_layer(self, shape, width):
+    def of_layer(self, name, shape, width):
         return shape.positions * shape.kernel * math.ceil(width.out / STEP) * math.ceil(width.in_ / STEP)
 
     def of_rest(self, network):

@@ -29,7 +29,7 @@ class Activations(CostKind):
     noun = "activations"
     smooth = True
 
-    def of_layer(self, shape, width):
+    def of_layer(self, name, shape, width):
         return shape.positions * width.out
 
 
@@ -40,7 +40,7 @@ class Blocks(CostKind):
     name = "blocks-of-these-tests"
     noun = "blocks"
 
-    def of_layer(self, shape, width):
+    def of_layer(self, name, shape, width):
         return shape.positions * math.ceil(width.out / 16)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import rich_click as click
 
-from yolo_prune.cli import compare, info, report, sensitivity, slim  # noqa: F401  (each adds its command)
+from yolo_prune.cli import benchmark, compare, info, profile, report, sensitivity, slim  # noqa: F401  (each adds its command)
 from yolo_prune.cli.shared import cli
 
 

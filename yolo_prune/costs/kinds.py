@@ -28,8 +28,8 @@ class CostKind(ABC):
     smooth: ClassVar[bool] = False
 
     @abstractmethod
-    def of_layer(self, shape: LayerShape, width: Width) -> float:
-        """Return what a layer costs at a width."""
+    def of_layer(self, name: str, shape: LayerShape, width: Width) -> float:
+        """Return what the layer of that name costs at a width."""
 
     def of_rest(self, network: Network) -> float:
         """Return what the model costs besides its layers."""

@@ -18,6 +18,6 @@ class Macs(CostKind):
     noun = "MACs"
     smooth = True
 
-    def of_layer(self, shape: LayerShape, width: Width) -> int:
+    def of_layer(self, name: str, shape: LayerShape, width: Width) -> int:
         weights = shape.kernel * width.in_ * width.out
         return (weights + (shape.bias + 2 * shape.norm) * width.out) * shape.positions + shape.passive * width.out

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from torch import nn
 
-from yolo_prune.costs.kinds import get_kind
+from yolo_prune.costs.kinds import CostKind, get_kind
 from yolo_prune.structure import Network, Width
 from yolo_prune.structure.groups import Removed
 
@@ -24,10 +24,12 @@ class CostModel:
     Attributes:
         network: the structure of the model.
         kinds: names of the kinds that are counted.
+        measured: kinds that depend on a device, by name; they take the place of those in the registry.
     """
 
     network: Network
     kinds: tuple[str, ...] = COUNTED
+    measured: Mapping[str, CostKind] = field(default_factory=dict)
 
     @classmethod
     def of(cls, model: nn.Module, imgsz: int) -> CostModel:
@@ -47,12 +49,15 @@ class CostModel:
     def total(self, widths: Mapping[str, Width]) -> Cost:
         """Return the cost of the model at these widths."""
         layers = self.of_layers(widths, self.network.shapes)
-        return {kind: layers[kind] + get_kind(kind).of_rest(self.network) for kind in self.kinds}
+        return {kind: layers[kind] + self._kind(kind).of_rest(self.network) for kind in self.kinds}
 
     def of_layers(self, widths: Mapping[str, Width], layers: Iterable[str]) -> Cost:
         """Return the cost of some layers at these widths, without the rest of the model."""
-        layers = [(self.network.shapes[name], widths[name]) for name in layers]
-        return {kind: sum(get_kind(kind).of_layer(*layer) for layer in layers) for kind in self.kinds}
+        layers = [(name, self.network.shapes[name], widths[name]) for name in layers]
+        return {kind: sum(self._kind(kind).of_layer(*layer) for layer in layers) for kind in self.kinds}
+
+    def _kind(self, name: str) -> CostKind:
+        return self.measured.get(name) or get_kind(name)
 
     def without(self, removed: Removed) -> CostModel:
         """Return the costs of the model without some units."""

@@ -12,7 +12,7 @@ class Params(CostKind):
     noun = "parameters"
     smooth = True
 
-    def of_layer(self, shape: LayerShape, width: Width) -> int:
+    def of_layer(self, name: str, shape: LayerShape, width: Width) -> int:
         return shape.params(width)
 
     def of_rest(self, network: Network) -> int:

@@ -1,146 +1,163 @@
-"""Export of a slimmed model. Each file is checked against PyTorch and timed alternately with the exported base."""
+"""Exports of the base and of the slimmed model: checked against PyTorch, and timed alternately."""
 
 from __future__ import annotations
 
-import copy
+import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from yolo_prune.evaluation.latency import median_ms
-from yolo_prune.evaluation.runtimes import Outputs, get_runtime
-from yolo_prune.evaluation.runtimes.runtime import flat
+from yolo_prune.evaluation.comparison import largest_difference, reference_outputs, without_equal_scores
+from yolo_prune.evaluation.runtimes import FP32, Format, Session, get_runtime
+from yolo_prune.evaluation.timing import time_alternately
 from yolo_prune.files import size_of
-from yolo_prune.host.console import quiet
+from yolo_prune.host.exporting import export_model
 from yolo_prune.host.model import YOLO
 
-MAX_RELATIVE_DIFF = 1e-3  # of the largest output
-EQUAL_SCORES = 1e-4  # difference of scores that rounding may swap
-
-
-class ExportError(RuntimeError):
-    """An exported file does not compute what the PyTorch model computes."""
+Judge = Callable[[Path], float | None]  # returns the mAP50-95 of an exported file
 
 
 @dataclass(frozen=True)
 class Exported:
-    """One exported file.
+    """The base and the slimmed model in one format and precision. None: not measured.
 
     Attributes:
         format: Ultralytics' name of the format.
-        path: of the file.
-        size_bytes: of the file.
+        precision: "fp32", "fp16" or "int8".
+        path: of the file of the slimmed model.
+        base_path: of the file of the base; None where there is no base.
+        size_bytes, base_size_bytes: of the files.
         max_abs_diff: the largest difference of any output from the PyTorch model's, on the given images; for maps of
             classes, the share of pixels that differ.
-        latency_ms: median time of one image.
-        base_latency_ms: the same of the exported base, timed alternately; None where there is no base.
-        device: where both were timed.
+        latency_ms, base_latency_ms: median times of one image, timed alternately.
+        spread_ms, base_spread_ms: the range of the middle half of the times.
+        latency_ratio: of the slimmed model to the base, the median over pairs of runs.
+        map50_95, base_map50_95: the task's mAP50-95, measured on the files; None also for tasks without one.
+        runtime: that ran the files, with its version.
+        device: where it ran them.
+        threads: that it was asked to use; None: the runtime chose.
+        disturbed: whether the times differ so much that other work must have disturbed them.
+        predicted_latency_ms: what the profile of the device predicts.
     """
 
     format: str
+    precision: str
     path: str
+    base_path: str | None
     size_bytes: int
-    max_abs_diff: float
+    base_size_bytes: int | None
+    max_abs_diff: float | None
     latency_ms: float
-    base_latency_ms: float | None = None
-    device: str = "cpu"
+    base_latency_ms: float | None
+    spread_ms: float
+    base_spread_ms: float | None
+    latency_ratio: float | None
+    map50_95: float | None
+    base_map50_95: float | None
+    runtime: str
+    device: str
+    threads: int | None
+    disturbed: bool
+    predicted_latency_ms: float | None = None
 
 
-def export(checkpoint: Path, format: str, imgsz: int, images: torch.Tensor, base: YOLO | None = None) -> Exported:
-    """Export a checkpoint by Ultralytics' exporter, beside it, check the file and time it.
+@dataclass(frozen=True)
+class Conditions:
+    """What exports have in common.
+
+    Attributes:
+        imgsz: pixels of the square input.
+        images: (n, channels, imgsz, imgsz) in [0, 1], to compare on.
+        threads: to use; None: as many as the runtime takes.
+        calibration: Ultralytics' arguments that name the images for int8: `data`, `split`, `fraction`.
+        judge: measures the mAP50-95 of a file; None: it is not measured.
+    """
+
+    imgsz: int
+    images: torch.Tensor
+    threads: int | None = None
+    calibration: Mapping[str, object] | None = None
+    judge: Judge | None = None
+
+
+def export(checkpoint: Path, format: Format, conditions: Conditions, base: YOLO | None = None) -> Exported:
+    """Export a checkpoint by Ultralytics' exporter, beside it, and the base, too. Check the files and time them.
 
     Args:
         checkpoint: of the slimmed model.
-        format: the name of a runtime, e.g. "onnx".
-        imgsz: pixels of the square input.
-        images: (n, channels, imgsz, imgsz) in [0, 1], to compare on.
-        base: the model before pruning; it is exported to a temporary file, for its latency.
+        format: and precision.
+        conditions: of the export.
+        base: the model before pruning; its file gets "base" as its name.
 
     Raises:
-        ExportError: an output differs by more than 1e-3 of its largest value.
+        ExportError: an output differs by more than 1e-3 of its largest value, in fp32.
     """
-    runtime = get_runtime(format)
-    yolo = YOLO(checkpoint)
-    path = Path(yolo.export(format=format, imgsz=imgsz, device="cpu"))
-    run = runtime.open(path)
-    expected = reference_outputs(yolo.model, images, format)
-    actual = [run(image[None]) for image in images]
-    if getattr(yolo.model.model[-1], "end2end", False):
-        pairs = [_without_equal_scores(*pair) for pair in zip(actual, expected, strict=True)]
-        actual, expected = zip(*pairs, strict=True)
-    difference = largest_difference(actual, expected, path.name)
-    runs = [lambda: run(images[:1])]
+    runtime = get_runtime(format.runtime)
+    path = _export(checkpoint, format, conditions)
+    base_path = base and _export_base(base, checkpoint.parent, format, conditions)
+    paths = [path] if base_path is None else [base_path, path]
+    sessions = [runtime.open(each, conditions.threads, format.precision) for each in paths]
+    difference = _difference(sessions[-1], checkpoint, format, conditions) if format.precision == FP32 else None
+    image = conditions.images[:1].numpy()
+    timings = time_alternately([lambda run=each.run: run(image) for each in sessions], 1.5 * len(sessions))
+    metrics = [conditions.judge and conditions.judge(each) for each in paths]
+    of_base = timings[0] if base_path else None
+    return Exported(
+        format=format.runtime,
+        precision=format.precision,
+        path=str(path),
+        base_path=base_path and str(base_path),
+        size_bytes=size_of(path),
+        base_size_bytes=base_path and size_of(base_path),
+        max_abs_diff=difference,
+        latency_ms=timings[-1].median_ms,
+        base_latency_ms=of_base and of_base.median_ms,
+        spread_ms=timings[-1].spread_ms,
+        base_spread_ms=of_base and of_base.spread_ms,
+        latency_ratio=of_base and timings[-1].ratio,
+        map50_95=metrics[-1],
+        base_map50_95=metrics[0] if base_path else None,
+        runtime=f"{runtime.title} {runtime.version}",
+        device=runtime.device,
+        threads=conditions.threads,
+        disturbed=any(timing.is_disturbed for timing in timings),
+    )
+
+
+@contextmanager
+def opened(yolo: YOLO, format: Format, imgsz: int, threads: int | None = None) -> Iterator[Session]:
+    """Export a model into a temporary directory, and open it there while the block runs."""
     with tempfile.TemporaryDirectory() as directory:
-        if base is not None:
-            run_base = runtime.open(_export_copy(base, Path(directory, "base.pt"), format, imgsz))
-            runs.append(lambda: run_base(images[:1]))
-        latency, *base_latency = median_ms(runs, seconds=1.5 * len(runs))
-    size = size_of(path)
-    return Exported(format, str(path), size, difference, latency, *(base_latency or [None]), runtime.device)
+        checkpoint = Path(directory, "model.pt")
+        yolo.copied().save(checkpoint)
+        path = export_model(checkpoint, format.runtime, format.precision, imgsz)
+        yield get_runtime(format.runtime).open(path, threads, format.precision)
 
 
-def _export_copy(yolo: YOLO, path: Path, format: str, imgsz: int) -> Path:
-    """Export a model through a temporary checkpoint, and return the exported file."""
-    yolo.copied().save(path)
-    with quiet():
-        return Path(YOLO(path).export(format=format, imgsz=imgsz, device="cpu"))
+def _export(checkpoint: Path, format: Format, conditions: Conditions) -> Path:
+    return export_model(checkpoint, format.runtime, format.precision, conditions.imgsz, conditions.calibration or {})
 
 
-def largest_difference(actual: Sequence[Outputs], expected: Sequence[Outputs], name: str) -> float:
-    """Return the largest absolute difference of any output of any image.
-
-    Args:
-        actual, expected: the outputs of each image.
-        name: what to call the file in messages.
-
-    Raises:
-        ExportError: a difference exceeds 1e-3 of the largest expected value of that output, or more than 1e-3 of its
-            values differ where they are whole numbers (maps of classes).
-    """
-    largest = 0.0
-    for ours, theirs in zip(actual, expected, strict=True):
-        shapes = [[tuple(output.shape) for output in outputs] for outputs in (ours, theirs)]
-        if shapes[0] != shapes[1]:
-            raise ExportError(f"{name} puts out tensors of shapes {shapes[0]}, PyTorch {shapes[1]}")
-        for one, other in zip(ours, theirs, strict=True):
-            if other.numel():
-                largest = max(largest, _difference(one, other, name))
-    return largest
+def _export_base(base: YOLO, directory: Path, format: Format, conditions: Conditions) -> Path:
+    """Export the base through a temporary checkpoint, which Ultralytics' exporter writes beside."""
+    with tempfile.TemporaryDirectory() as temporary:
+        checkpoint = Path(temporary, "base.pt")
+        base.copied().save(checkpoint)
+        exported = _export(checkpoint, format, conditions)
+        path = directory / exported.name
+        shutil.rmtree(path, ignore_errors=True)
+        return Path(shutil.move(exported, path))
 
 
-def _difference(one: torch.Tensor, other: torch.Tensor, name: str) -> float:
-    integers = not other.is_floating_point()
-    difference = float((one != other).float().mean() if integers else (one - other).abs().max())
-    scale = 1.0 if integers else float(other.abs().max())
-    if not difference <= MAX_RELATIVE_DIFF * scale:  # NaN is a difference, too
-        raise ExportError(
-            f"{name} differs from the PyTorch model by {difference:.3g}, "
-            f"more than {MAX_RELATIVE_DIFF:g} of the largest output, {scale:.3g}"
-        )
-    return difference
-
-
-def _without_equal_scores(actual: Outputs, expected: Outputs) -> tuple[Outputs, Outputs]:
-    """Leave out what equal scores put into an arbitrary order, in the outputs of an end-to-end model.
-
-    Such a model ranks detections by score: its first output is (1, detections, 4 + score + ...). Of rows whose score
-    equals another one's but for rounding, only the score is compared.
-    """
-    scores = expected[0][0, :, 4]
-    apart = torch.ones(len(scores) + 1, dtype=torch.bool)
-    apart[1:-1] = scores[:-1] - scores[1:] > EQUAL_SCORES
-    certain = apart[:-1] & apart[1:]
-    return tuple([outputs[0][0, :, 4], outputs[0][0, certain], *outputs[1:]] for outputs in (actual, expected))
-
-
-def reference_outputs(model: nn.Module, images: torch.Tensor, format: str) -> list[Outputs]:
-    """Return what the PyTorch model puts out for each image, on the CPU in float32, in the form that is exported."""
-    model = copy.deepcopy(model).cpu().float().eval().fuse(verbose=False)
-    head = model.model[-1]
-    head.export, head.format = True, format
-    with torch.inference_mode():
-        return [flat(model(image[None])) for image in images]
+def _difference(session: Session, checkpoint: Path, format: Format, conditions: Conditions) -> float:
+    model = YOLO(checkpoint).model
+    expected = reference_outputs(model, conditions.images, format.runtime)
+    actual = [[torch.from_numpy(output) for output in session.run(image[None].numpy())] for image in conditions.images]
+    if getattr(model.model[-1], "end2end", False):
+        pairs = [without_equal_scores(*pair) for pair in zip(actual, expected, strict=True)]
+        actual, expected = zip(*pairs, strict=True)
+    return largest_difference(actual, expected, Path(checkpoint).stem + "." + format.runtime)

@@ -1,58 +1,54 @@
-"""Latency: the median time of one image."""
+"""Latency in PyTorch: the time of one image, of several models alternately."""
 
 from __future__ import annotations
 
 import copy
-import statistics
-import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import nn
 
-WARM_UP = 5  # runs
-FEWEST, MOST = 10, 200  # runs that are timed
+from yolo_prune.evaluation.comparison import flat
+from yolo_prune.evaluation.runtimes import Outputs, Run
+from yolo_prune.evaluation.timing import Timing, time_alternately
 
 
-def latency_ms(model: nn.Module, imgsz: int, channels: int = 3, seconds: float = 1.5) -> float:
-    """Return the median time in ms of one forward pass of one image: fused, float32, on the device of the model.
+def time_models(
+    models: Sequence[nn.Module], imgsz: int, channels: int = 3, threads: int | None = None, seconds: float = 1.5
+) -> list[Timing]:
+    """Time one forward pass of one image: fused, float32, on the device of each model, the models alternately.
 
     Args:
-        model: it is copied before it is fused.
+        models: they are copied before they are fused.
         imgsz: pixels of the square image.
         channels: of the image.
-        seconds: how long to measure.
+        threads: of the processor; None: as many as PyTorch uses.
+        seconds: how long to measure, for each model.
+    """
+    image = torch.rand(1, channels, imgsz, imgsz).numpy()
+    runs = [eager_run(model, threads) for model in models]
+    return time_alternately([lambda run=run: run(image) for run in runs], seconds * len(models))
+
+
+def eager_run(model: nn.Module, threads: int | None = None) -> Run:
+    """Return a function that runs a fused copy of a model on one image, as a runtime runs a file.
+
+    Args:
+        model: in float32 or half precision; it is copied.
+        threads: of the processor; None: as many as PyTorch uses.
     """
     model = copy.deepcopy(model).float().eval()
     model.fuse(verbose=False)
     device = next(model.parameters()).device
-    image = torch.rand(1, channels, imgsz, imgsz, device=device)
 
-    def run() -> None:
-        model(image)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+    def run(image: np.ndarray) -> Outputs:
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads or before)
+        try:
+            with torch.inference_mode():
+                return [output.cpu().numpy() for output in flat(model(torch.from_numpy(image).to(device)))]
+        finally:
+            torch.set_num_threads(before)
 
-    with torch.inference_mode():
-        return median_ms([run], seconds)[0]
-
-
-def median_ms(runs: Sequence[Callable[[], Any]], seconds: float = 1.5) -> list[float]:
-    """Return the median time in ms of each run, timed alternately, so that other work disturbs all of them alike.
-
-    Args:
-        runs: functions to time.
-        seconds: how long to measure all of them together; each is timed 10 to 200 times, after five runs to warm up.
-    """
-    for run in runs:
-        for _ in range(WARM_UP):
-            run()
-    times: list[list[float]] = [[] for _ in runs]
-    end = time.perf_counter() + seconds
-    while len(times[0]) < FEWEST or (time.perf_counter() < end and len(times[0]) < MOST):
-        for run, of_run in zip(runs, times, strict=True):
-            start = time.perf_counter()
-            run()
-            of_run.append(time.perf_counter() - start)
-    return [1e3 * statistics.median(of_run) for of_run in times]
+    return run

@@ -5,7 +5,9 @@ Ultralytics' own output is hidden, except for its warnings, each of which is sho
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -111,6 +113,32 @@ def silent_about(word: str, applies: bool = True) -> Iterator[None]:
         ULTRALYTICS.removeFilter(passes)
 
 
+@contextmanager
+def no_output() -> Iterator[None]:
+    """Discard what the process and its children write to stdout and stderr, also from compiled code, in the block."""
+    _flush()
+    kept = [os.dup(number) for number in (1, 2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for number in (1, 2):
+            os.dup2(nowhere, number)
+        yield
+    finally:
+        _flush()
+        for number, file in zip((1, 2), kept, strict=True):
+            os.dup2(file, number)
+            os.close(file)
+        os.close(nowhere)
+
+
+def _flush() -> None:
+    """Write out what Python and compiled code hold back."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if os.name == "posix":
+        ctypes.CDLL(None).fflush(None)
+
+
 def clock_time(seconds: float) -> str:
     """Return a duration as minutes and seconds, or hours, minutes and seconds."""
     minutes, seconds = divmod(round(seconds), 60)
@@ -155,7 +183,7 @@ class Bar:
 
     def note(self, text: str) -> None:
         """Say how far the work is."""
-        self.progress.update(self.task, description=f"{self.title}: {text}")
+        self.progress.update(self.task, description=f"{self.title}: {text}", total=self.total)
         if not self.console.is_terminal:
             passed = time.monotonic() - self.start
             left = passed * (self.total / self.done - 1) if self.done else 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ultralytics.utils import SETTINGS
+from ultralytics.utils import SETTINGS, USER_CONFIG_DIR
 from ultralytics.utils.files import increment_path
 
 
@@ -22,3 +22,10 @@ def new_run_directory(name: str) -> Path:
 def datasets_directory() -> Path:
     """Return the directory that Ultralytics keeps datasets in."""
     return Path(SETTINGS["datasets_dir"])
+
+
+def cache_directory(name: str) -> Path:
+    """Return a directory for what is measured once, below that of Ultralytics' settings."""
+    directory = USER_CONFIG_DIR / "yolo-prune" / name
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory

@@ -20,6 +20,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from yolo_prune.host.heads import with_outputs
 from yolo_prune.host.history import is_slimmed
+from yolo_prune.host.optimizers import SOAP, soap
 from yolo_prune.host.training_loss import LossHook, TrainingLoss
 
 
@@ -46,6 +47,11 @@ class KeepsStructure:
             if hasattr(model, "criterion"):
                 del model.criterion  # torch would take only a module in the place of one
             model.criterion = TrainingLoss(criterion, self.loss_hook, model, self)
+
+    def build_optimizer(self, model, name="auto", lr=0.001, momentum=0.9, decay=1e-5, iterations=1e5):
+        if name == SOAP:
+            return soap(model, lr, decay)
+        return super().build_optimizer(model, name, lr, momentum, decay, iterations)
 
     def _model_train(self) -> None:
         super()._model_train()

@@ -20,6 +20,7 @@ from yolo_prune.errors import RequestError, in_one_line
 from yolo_prune.files import atomic
 from yolo_prune.host.arguments import batch_size
 from yolo_prune.host.console import Bar, quiet
+from yolo_prune.host.ending import Ending
 from yolo_prune.host.metrics import METRICS
 from yolo_prune.host.model import copied_callbacks
 from yolo_prune.host.trainers import with_hook
@@ -31,6 +32,7 @@ def train(
     arguments: Mapping[str, Any],
     loss_hook: LossHook | None = None,
     log: Mapping[str, float] | None = None,
+    ending: Ending | None = None,
 ) -> Path:
     """Train a YOLO by the trainer of its task, and return the checkpoint of its last epoch.
 
@@ -40,12 +42,15 @@ def train(
         loss_hook: changes the loss of every batch.
         log: values that go with the metrics of every epoch to whatever logger the user has on (TensorBoard, MLflow,
             W&B, ...), as "prune/NAME".
+        ending: shortens the training; not on several devices, where Ultralytics trains in processes of its own.
     """
     trainer = with_hook(yolo.task_map[yolo.task]["trainer"], loss_hook) if loss_hook else None
     callbacks = yolo.callbacks
     yolo.callbacks = copied_callbacks(yolo)  # they are also those of the user's YOLO
     if log:
         yolo.callbacks["on_fit_epoch_end"].insert(0, partial(_add_to_metrics, log))
+    if ending:
+        yolo.callbacks["on_fit_epoch_end"].append(ending)
     try:
         with _shown(yolo, arguments):
             yolo.train(trainer=trainer, **arguments)
@@ -68,7 +73,8 @@ def _shown(yolo: Model, arguments: Mapping[str, Any]) -> Iterator[None]:
 
         def end_epoch(trainer: BaseTrainer) -> None:
             if trainer.epoch < epochs and bar.done:
-                bar.note(f"epoch {trainer.epoch + 1}/{epochs}{_figure(trainer)}")
+                bar.total = trainer.epochs
+                bar.note(f"epoch {trainer.epoch + 1}/{trainer.epochs}{_figure(trainer)}")
 
         yolo.callbacks["on_train_batch_end"].append(end_batch)
         yolo.callbacks["on_fit_epoch_end"].append(end_epoch)

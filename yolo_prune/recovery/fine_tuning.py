@@ -9,7 +9,9 @@ from typing import Any
 
 from torch import nn
 
+from yolo_prune.host.ending import Ending
 from yolo_prune.host.model import YOLO
+from yolo_prune.host.optimizers import SOAP
 from yolo_prune.host.training import rehearse, train
 from yolo_prune.recovery.objectives import LABELS, Objective, Objectives
 
@@ -29,6 +31,9 @@ class Training:
         objectives: what the loss consists of; default: Ultralytics' loss on the labels.
         original: the model before pruning, for objectives that compare with it.
         log: values that go with the metrics of every epoch to the user's loggers.
+        patience: epochs without an improvement on the val images of `data` before the training comes to its end; None:
+            it trains all epochs.
+        seconds: that it may take; None: any.
     """
 
     data: str
@@ -39,6 +44,8 @@ class Training:
     objectives: Sequence[Objective] = (LABELS,)
     original: nn.Module | None = None
     log: Mapping[str, float] = field(default_factory=dict)
+    patience: int | None = None
+    seconds: float | None = None
 
     @property
     def from_original(self) -> bool:
@@ -60,7 +67,7 @@ def recipe(epochs: int, train_args: Mapping[str, Any], from_original: bool = Fal
     """
     batch = train_args.get("batch", 16)
     ours = {
-        "optimizer": "AdamW", "warmup_epochs": min(1.0, 0.1 * epochs), "warmup_bias_lr": 0.0, "batch": batch,
+        "warmup_epochs": min(1.0, 0.1 * epochs), "warmup_bias_lr": 0.0, "batch": batch,
         "patience": epochs, "plots": False, **(FROM_ORIGINAL if from_original else _from_labels(epochs)),
     }  # fmt: skip
     if isinstance(batch, int) and batch > 0:  # otherwise the trainer chooses it
@@ -69,7 +76,7 @@ def recipe(epochs: int, train_args: Mapping[str, Any], from_original: bool = Fal
 
 
 # Mosaics show the original more scenes, and no label of theirs can be wrong.
-FROM_ORIGINAL = {"lr0": 2e-4, "lrf": 0.01, "cos_lr": True, "mosaic": 0.5, "close_mosaic": 0}
+FROM_ORIGINAL = {"optimizer": SOAP, "lr0": 1e-3, "lrf": 0.01, "cos_lr": True, "mosaic": 0.5, "close_mosaic": 0}
 
 
 def _from_labels(epochs: int) -> dict[str, Any]:
@@ -78,7 +85,7 @@ def _from_labels(epochs: int) -> dict[str, Any]:
     Mosaic costs more than it gains in a few epochs; in longer trainings it is off in the second half.
     """
     mosaic = 0.0 if epochs <= SHORT else 1.0
-    return {"lr0": 5e-4, "lrf": 0.05, "mosaic": mosaic, "close_mosaic": round(0.5 * epochs)}
+    return {"optimizer": "AdamW", "lr0": 5e-4, "lrf": 0.05, "mosaic": mosaic, "close_mosaic": round(0.5 * epochs)}
 
 
 def fine_tune(yolo: YOLO, training: Training) -> Path:
@@ -88,7 +95,8 @@ def fine_tune(yolo: YOLO, training: Training) -> Path:
     The checkpoint holds the exponential moving average of the weights, in half precision.
     """
     objectives = Objectives(training.objectives, training.original, frozen_norms=training.from_original)
-    return train(yolo, _arguments(training), objectives.hook, training.log)
+    ending = Ending(training.patience, training.seconds)
+    return train(yolo, _arguments(training), objectives.hook, training.log, ending)
 
 
 def require_trainable(yolo: YOLO, training: Training) -> None:

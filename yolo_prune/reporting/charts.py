@@ -51,7 +51,7 @@ def trajectory_chart(summary: dict[str, Any], palette: Palette) -> go.Figure:
     base, final = points[0], points[-1]
     rounds = [point for point in points if point.name not in ("base", "final")]
     fine_tuned = was_fine_tuned(summary)
-    figure = _figure(palette, 400)
+    figure = empty_figure(palette, 400)
     if fine_tuned:
         before = [("base", base.macs, base.metric), *((p.name, p.macs, p.before_fine_tuning) for p in rounds)]
         style = {"mode": "lines+markers", "line_dash": "dot", "marker": {"size": 7, "symbol": "circle-open"}}
@@ -128,7 +128,7 @@ def layers_chart(summary: dict[str, Any], palette: Palette) -> go.Figure:
     grouped = layers_by_stage(summary)
     positions = layer_positions(grouped)
     layers = [layer for _, members in grouped for layer in members]
-    figure = _figure(palette, 360, barmode="overlay", bargap=0.15)
+    figure = empty_figure(palette, 360, barmode="overlay", bargap=0.15)
     for key, color in (("before", palette.before), ("after", palette.after)):
         figure.add_bar(
             name=key,
@@ -153,7 +153,7 @@ def layers_chart(summary: dict[str, Any], palette: Palette) -> go.Figure:
 def scores_chart(scores: dict[str, Any], palette: Palette) -> go.Figure:
     """Return a histogram of one round's scores, of the kept and of the removed units, with the threshold."""
     edges = scores["edges"]
-    figure = _figure(palette, 300, barmode="stack", bargap=0.04)
+    figure = empty_figure(palette, 300, barmode="stack", bargap=0.04)
     for key, name, color in (
         ("removed", "removed", palette.removed),
         ("kept", "kept", palette.after),
@@ -178,7 +178,7 @@ def classes_chart(summary: dict[str, Any], palette: Palette) -> go.Figure:
     """Return a chart of each class's AP before and after, with the largest drop first."""
     classes = per_class(summary)
     rows = list(range(len(classes)))
-    figure = _figure(palette, ROW_HEIGHT * len(classes) + 90)
+    figure = empty_figure(palette, ROW_HEIGHT * len(classes) + 90)
     figure.add_scatter(
         mode="lines",
         x=[value for item in classes for value in (item.before, item.after, None)],
@@ -215,7 +215,7 @@ def sensitivity_chart(analysis: dict[str, Any], palette: Palette) -> go.Figure:
     groups, columns = analysis["groups"], [f"{share:.0%}" for share in analysis["cuts"]]
     values = degradations(analysis)
     worst = max((value for row in values for value in row if value is not None), default=0.0)
-    figure = _figure(palette, ROW_HEIGHT * len(groups) + 70, hovermode="closest")
+    figure = empty_figure(palette, ROW_HEIGHT * len(groups) + 70, hovermode="closest")
     figure.add_heatmap(
         z=values,
         x=columns,
@@ -250,7 +250,7 @@ def comparison_chart(runs: Sequence[dict[str, Any]], cost: str, title: str, pale
         palette: the colours of the page.
     """
     unit = {"macs": "G MACs", "latency": "ms"}[cost]
-    figure = _figure(palette, 420)
+    figure = empty_figure(palette, 420)
     for i, run in enumerate(runs):
         points = [point for point in run["points"] if point[cost] is not None]
         figure.add_scatter(
@@ -270,7 +270,7 @@ def comparison_chart(runs: Sequence[dict[str, Any]], cost: str, title: str, pale
     return figure
 
 
-def _figure(palette: Palette, height: int, **layout: Any) -> go.Figure:
+def empty_figure(palette: Palette, height: int, **layout: Any) -> go.Figure:
     """Return an empty figure with the font and the colours of the page, `height` in pixels."""
     axis = {
         "gridcolor": palette.line,

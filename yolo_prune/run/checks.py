@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from os.path import isdir
+from os.path import isdir, isfile
 from typing import Any
 
 Check = Callable[[Any], str | None]
@@ -25,6 +25,11 @@ def one_of(*choices: str) -> Check:
         return None if value in choices else f"choose one of {', '.join(choices)}"
 
     return check
+
+
+def is_file(value: Any) -> str | None:
+    """Check for a file that exists."""
+    return None if isfile(value) else "there is no such file"
 
 
 def is_directory(value: Any) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from yolo_prune.costs import Cost
 from yolo_prune.evaluation.accuracy import Accuracy, evaluate
-from yolo_prune.evaluation.latency import latency_ms
+from yolo_prune.evaluation.latency import time_models
 from yolo_prune.host.console import LOGGER, quiet
 from yolo_prune.host.datasets import Dataset
 from yolo_prune.host.model import YOLO
@@ -35,14 +35,26 @@ def measure_stage(request: Request, yolo: YOLO, cost: Cost, title: str, director
         title: what to call it in messages.
         directory: of the run.
     """
-    latency = latency_ms(yolo.model.to(request.device), request.imgsz, request.channels)
     agreement = measure_agreement(request, yolo, directory)
     return replace(
         Stage.of(cost, measure_accuracy(request, yolo, title)),
-        latency_ms=latency,
+        **_latency(request, yolo),
         agreement=agreement,
         held_out_metric=agreement if request.unlabelled else measure_held_out(request, yolo),
     )
+
+
+def _latency(request: Request, yolo: YOLO) -> dict[str, float | None]:
+    """Time a model in PyTorch, alternately with the base."""
+    is_base = yolo is request.base
+    models = [each.model.to(request.device) for each in ([yolo] if is_base else [request.base, yolo])]
+    *of_base, own = time_models(models, request.imgsz, request.channels, request.options.threads)
+    return {
+        "latency_ms": own.median_ms,
+        "latency_spread_ms": own.spread_ms,
+        "base_latency_ms": of_base[0].median_ms if of_base else None,
+        "latency_ratio": own.ratio if of_base else None,
+    }
 
 
 def measure_agreement(request: Request, yolo: YOLO, directory: Path) -> float | None:

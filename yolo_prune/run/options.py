@@ -14,7 +14,16 @@ from typing import Any
 
 from yolo_prune.errors import RequestError
 from yolo_prune.files import absolute
-from yolo_prune.run.checks import at_least, directory_or, exponent, fraction, is_directory, map_difference, one_of
+from yolo_prune.run.checks import (
+    at_least,
+    directory_or,
+    exponent,
+    fraction,
+    is_directory,
+    is_file,
+    map_difference,
+    one_of,
+)
 from yolo_prune.run.option import KINDS, Option, option
 from yolo_prune.run.targets import Target
 
@@ -23,6 +32,7 @@ IMAGES, TARGET, CHOICE, TRAINING, RESULTS = "Model and images", "Target", "Choic
 DEFAULT_TARGETS = {"macs": "54%"}  # the cut that the paper on expressiveness reports for YOLOv8
 DEFAULT_CRITERION = "expressiveness*taylor"  # the best of benchmarks/criteria.py
 UNLABELLED_CRITERION = "expressiveness"  # the best of those that need no labels
+ROUND_TO = 8
 STEPS = 4  # scorings in all rounds together, at least one in each; eight were no better (benchmarks/README.md)
 EPOCHS = 10
 CALIBRATIONS = ("images", "representative", "noise")
@@ -59,6 +69,22 @@ class Options:
         "They are counted at `imgsz`. With `--target-params` both targets are met.",
     )  # fmt: skip
     target_params: str | float | None = option(TARGET, None, "T", "Parameters to keep, as 45% or 12M.")
+    target_latency: str | float | None = option(
+        TARGET, None, "T", "Latency of one image to keep, as 60% or 8ms.",
+        "On the device that `--profile` was measured on, which is this machine by default. The result is timed beside "
+        "the base.",
+    )  # fmt: skip
+    target_size: str | float | None = option(TARGET, None, "T", "Bytes of the checkpoint to keep, as 45% or 2.5MB.")
+    runtime: str | None = option(
+        TARGET, None, "R", "What latency is counted on: onnx, openvino or ncnn; default: onnx.",
+        "Runtimes are named as Ultralytics' export formats.",
+    )  # fmt: skip
+    profile: str | None = option(
+        TARGET, None, "FILE", "Latency profile of a device; default: this machine's.",
+        "`yolo-prune profile` measures one. The profile of this machine is measured where it is missing, which takes "
+        "some minutes, and is kept.",
+        is_file,
+    )  # fmt: skip
     max_map_drop: float | None = option(
         TARGET, None, "X", "Stop where the mAP is over X below the base's.",
         "The mAP50-95 (or the task's metric) is measured on training images that are held out of the training. The "
@@ -66,8 +92,12 @@ class Options:
         map_difference,
     )  # fmt: skip
     max_layer_ratio: float = option(TARGET, 0.9, "R", "Remove at most this share of a layer.", check=fraction)
-    round_to: int = option(TARGET, 1, "K", "Layers keep multiples of K channels.",
-                           "Only layers that lose channels are rounded.", at_least(1))  # fmt: skip
+    round_to: int | None = option(
+        TARGET, None, "K", f"Layers keep multiples of K channels; default: {ROUND_TO}.",
+        "Only layers that lose channels are rounded. Most devices compute other widths as slowly as the next multiple "
+        "of 8 or 16.",
+        at_least(1),
+    )  # fmt: skip
     protect: tuple[str, ...] = option(
         TARGET, (), "PATTERN", "Layers that keep all channels; repeatable.",
         "Patterns as of a shell (`model.22.*`), or the start of a name (`model.22`).",
@@ -130,8 +160,13 @@ class Options:
         "It must be new or empty; default: a new one below Ultralytics' runs directory.",
     )  # fmt: skip
     export: tuple[str, ...] = option(
-        RESULTS, ("onnx",), "FORMAT,...", 'onnx, torchscript, or "" for none.',
-        "Each export is compared with PyTorch on real images and timed against the exported base.",
+        RESULTS, ("onnx",), "FORMAT,...", 'As onnx, openvino:int8; "" for none.',
+        "Formats are onnx, openvino, ncnn, torchscript and litert, precisions fp32 (the default), fp16 and int8. The "
+        "base and the slimmed model are exported, compared with PyTorch on real images, timed alternately, and "
+        "validated. int8 is calibrated on training images.",
+    )  # fmt: skip
+    threads: int | None = option(
+        RESULTS, None, "N", "Threads of whatever is timed; default: the runtime's.", check=at_least(1)
     )  # fmt: skip
     dry_run: bool = option(RESULTS, False, None, "Only write the plan and its cost.")
     verbose: bool = option(RESULTS, False, None, "Show all that Ultralytics prints.")
@@ -205,8 +240,9 @@ class Options:
             train_args["distill_model"] = absolute(train_args["distill_model"])
         folder = kind if kind in CALIBRATIONS else absolute(kind)
         return replace(
-            self, data=absolute(self.data), images=absolute(self.images), calibration=folder, train_args=train_args
-        )
+            self, data=absolute(self.data), images=absolute(self.images), profile=absolute(self.profile),
+            calibration=folder, train_args=train_args,
+        )  # fmt: skip
 
     def require_new_out(self) -> None:
         """Raise RequestError if the output directory holds anything already."""
@@ -226,7 +262,11 @@ def _check_combinations(options: Options) -> None:
     """Raise RequestError where options contradict each other."""
     train_args = options.train_args
     devices = str(train_args.get("device") or "").split(",")
+    latency = options.target_latency is not None
     contradictions = {
+        "runtime and profile belong to target-latency; give one, as target-latency 60%": (
+            not latency and (options.runtime is not None or options.profile is not None)
+        ),
         "regularize needs training, and epochs is 0": options.regularize is not None and options.epochs == 0,
         "regularize works on one device; Ultralytics trains on several in processes of its own": (
             options.regularize is not None and len(devices) > 1

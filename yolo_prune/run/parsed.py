@@ -8,7 +8,7 @@ from yolo_prune import criteria
 from yolo_prune.costs import COUNTED, kind_names
 from yolo_prune.criteria.expression import Expression, has_negative_scores
 from yolo_prune.errors import RequestError
-from yolo_prune.evaluation.runtimes import get_runtime
+from yolo_prune.evaluation.runtimes import Format, get_runtime
 from yolo_prune.host.arguments import check_arguments
 from yolo_prune.recovery.objectives import PenaltyRequest
 from yolo_prune.run.options import DEFAULT_CRITERION, UNLABELLED_CRITERION, Options, table
@@ -24,6 +24,7 @@ class Parsed:
         cost_exponent: with the default filled in.
         penalty: of pruning-aware training; None: there is none.
         kinds: of cost that are counted.
+        exports: formats and precisions.
     """
 
     criterion: str
@@ -31,6 +32,7 @@ class Parsed:
     cost_exponent: float
     penalty: PenaltyRequest | None
     kinds: tuple[str, ...]
+    exports: tuple[Format, ...]
 
     @classmethod
     def of(cls, options: Options) -> Parsed:
@@ -46,11 +48,12 @@ class Parsed:
             exponent = 0.0 if negative else 1.0
         if exponent and negative:
             raise RequestError(f"cost-exponent divides scores, and a zscore is negative: {expression}")
-        for format in options.export:
-            get_runtime(format)
+        exports = [Format.parse(text) for text in options.export]
+        for format in exports:
+            get_runtime(format.runtime).require_installed(to_export=True)
         kinds = tuple(dict.fromkeys([*COUNTED, *(target.kind for target in options.targets)]))
         penalty = None if options.regularize is None else PenaltyRequest.parse(options.regularize)
-        parsed = cls(criterion, expression, exponent, penalty, kinds)
+        parsed = cls(criterion, expression, exponent, penalty, kinds, tuple(exports))
         if parsed.needs_labels and not options.has_labels:
             raise RequestError(
                 f"criterion {criterion!r} uses gradients of the loss and needs labelled images; "

@@ -16,10 +16,10 @@ import torch
 from yolo_prune.errors import RequestError
 from yolo_prune.evaluation.examples import example_paths, write_examples
 from yolo_prune.evaluation.export import export
+from yolo_prune.evaluation.runtimes import Format
 from yolo_prune.files import atomic
 from yolo_prune.host.blocks import stage_of
 from yolo_prune.host.console import LOGGER, output_of_run
-from yolo_prune.host.images import example_images
 from yolo_prune.host.model import YOLO, load
 from yolo_prune.host.settings import new_run_directory
 from yolo_prune.host.training import finished_checkpoint
@@ -28,6 +28,7 @@ from yolo_prune.recovery.objectives import LABELS
 from yolo_prune.reporting.reading import read_progress, read_summary
 from yolo_prune.reporting.report import write_report
 from yolo_prune.run.clock import Clock
+from yolo_prune.run.exporting import conditions_of_export, require_calibration
 from yolo_prune.run.journal import Journal
 from yolo_prune.run.measuring import measure_stage
 from yolo_prune.run.options import Options
@@ -35,8 +36,8 @@ from yolo_prune.run.record import Stage
 from yolo_prune.run.rehearsal import rehearse
 from yolo_prune.run.request import Request
 from yolo_prune.run.round import Result, Round, open_trained, training_data
-from yolo_prune.run.slimming import slim
 from yolo_prune.run.state import Run
+from yolo_prune.run.timing import slim_to_latency
 from yolo_prune.structure import PruningPlan
 
 NOTED_DROP = 0.005  # of the task's metric in fine-tuning, above which a note says so
@@ -75,6 +76,7 @@ def start(yolo: YOLO, options: Options) -> PruneResult:
         request = Request.of(yolo, options)
         if options.dry_run:
             return plan_only(request)
+        require_calibration(request)
         rehearse(request)
         directory = _new_directory(request)
         with Journal.start(directory, yolo, options):
@@ -109,7 +111,7 @@ def resume(directory: Path, kind: type[YOLO] = YOLO) -> PruneResult:
 def plan_only(request: Request) -> PruneResult:
     """A dry run: the plan and its cost. The directory is created once the plan exists."""
     clock, original = Clock(), PruningPlan.full(request.base.model)
-    slimmed = slim(request, request.base.model, original, request.goal(1.0), clock, request.untrained)
+    slimmed = slim_to_latency(request, request.base.model, original, request.goal(1.0), clock, request.untrained)
     run = Run(request, _new_directory(request), clock)
     summary = run.summary
     slimmed.plan.save(run.directory / "plan.json")
@@ -134,7 +136,7 @@ def carry_out(run: Run) -> PruneResult:
         checkpoint = _save_result(run, plan, stage)
     with run.step("drawing predictions"):
         run.summary.examples = _draw_examples(run, checkpoint)
-    for format in run.request.options.export:
+    for format in run.request.parsed.exports:
         with run.step(f"export to {format}"):
             _export(run, checkpoint, format)
     with run.step("the report"):
@@ -246,11 +248,10 @@ def _save_result(run: Run, plan: PruningPlan, stage: Stage) -> Path:
         else:
             shutil.copyfile(stage.checkpoint, temporary)
     summary.final = replace(stage, checkpoint=str(checkpoint))
-    before, after = summary.base.latency_ms, stage.latency_ms
-    if after > NOTED_SLOWDOWN * before:
+    if stage.latency_ratio is not None and stage.latency_ratio > NOTED_SLOWDOWN:
         summary.note(
-            f"the slimmed model was measured to be slower ({after:.1f} ms) than the base ({before:.1f} ms): "
-            "other work disturbed it, or this device gains nothing"
+            f"in PyTorch on {summary.device}, the slimmed model is slower ({stage.latency_ms:.1f} ms) than the base "
+            f"({stage.base_latency_ms:.1f} ms)"
         )
     summary.layers = _layers(request, plan)
     summary.exports = []
@@ -268,11 +269,11 @@ def _draw_examples(run: Run, checkpoint: Path) -> list[dict[str, str]]:
     return write_examples(models, images, run.directory, arguments)
 
 
-def _export(run: Run, checkpoint: Path, format: str) -> None:
+def _export(run: Run, checkpoint: Path, format: Format) -> None:
     request = run.request
-    images = example_images(request.dataset, request.imgsz, request.channels)
-    LOGGER.info(f"exporting to {format} and comparing with PyTorch on {len(images)} images")
-    run.summary.exports.append(export(checkpoint, format, request.imgsz, images, request.base))
+    conditions = conditions_of_export(request, run.directory)
+    LOGGER.info(f"exporting base and slimmed model to {format}, and comparing with PyTorch")
+    run.summary.exports.append(export(checkpoint, format, conditions, request.base))
 
 
 def _layers(request: Request, plan: PruningPlan) -> list[dict[str, Any]]:

@@ -34,6 +34,9 @@ class Stage:
         agreement: the task's metric with what the original predicts as the truth, on held-out training images.
         held_out_metric: the task's metric on training images that are held out, by which the run decides.
         latency_ms: median time of one image in PyTorch.
+        latency_spread_ms: the range of the middle half of the times.
+        base_latency_ms: of the base, which was timed alternately.
+        latency_ratio: to the base, the median over pairs of runs.
         checkpoint: path of the file.
         batch_norms_reestimated: whether batch norms were estimated again.
         training_kept: the share of the way from the weights before the fine-tuning to those after it.
@@ -52,6 +55,9 @@ class Stage:
     agreement: float | None = None
     held_out_metric: float | None = None
     latency_ms: float | None = None
+    latency_spread_ms: float | None = None
+    base_latency_ms: float | None = None
+    latency_ratio: float | None = None
     checkpoint: str | None = None
     batch_norms_reestimated: bool | None = None
     training_kept: float | None = None

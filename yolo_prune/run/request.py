@@ -24,8 +24,9 @@ from yolo_prune.host.metrics import METRICS, Metric
 from yolo_prune.host.model import YOLO, working_copy
 from yolo_prune.host.training import initialised, is_finite
 from yolo_prune.run import resolving
+from yolo_prune.run.costs import measured_kinds, require_runtime
 from yolo_prune.run.images import Images, resolve_dataset
-from yolo_prune.run.options import STEPS, Options
+from yolo_prune.run.options import ROUND_TO, STEPS, Options
 from yolo_prune.run.parsed import Parsed
 from yolo_prune.selection import Limits, Problem, require_reachable
 from yolo_prune.structure import Network
@@ -102,7 +103,7 @@ class Request:
         base = yolo.around(_with_classes(module, dataset, options, seed, yolo.is_untrained))
         asked_size = options.train_args.get("imgsz") or yolo.overrides.get("imgsz")
         imgsz = image_size(asked_size, yolo.task, largest_stride(base.model))
-        problem = _problem(base, options, parsed, imgsz)
+        require_runtime(options)
         judged_by_boxes = dataset and not dataset.unlabelled and yolo.task == "detect" and not options.dry_run
         truth = GroundTruth.of(dataset) if judged_by_boxes else None
         images = Images.draw(options, dataset, base, imgsz, seed)
@@ -113,6 +114,7 @@ class Request:
         epochs = resolving.epochs(options, untrained, dataset)
         unlabelled = dataset is not None and dataset.unlabelled
         averages = not unlabelled and resolving.averages(options, untrained, yolo.task, images, epochs)
+        problem = _problem(base, options, parsed, imgsz)  # last, because a profile may have to be measured for it
         return cls(
             options, parsed, base, module.names, yolo.checkpoint or absolute(str(yolo.model_name)), yolo.checkpoint,
             untrained, device, imgsz, dataset, truth, problem, images, reconstructs, epochs,
@@ -282,16 +284,17 @@ def _with_classes(
 
 def _problem(base: YOLO, options: Options, parsed: Parsed, imgsz: int) -> Problem:
     """Return the problem of the original model. Raises RequestError if the target is out of reach."""
-    costs = CostModel(Network.of(base.model, imgsz), parsed.kinds)
-    groups = costs.network.groups
+    network = Network.of(base.model, imgsz)
+    groups = network.groups
     if not groups:
         raise RequestError(
             f"model {base.model_name}: it has no channels that can be removed; `yolo-prune info MODEL --why` says why"
         )
     protected = _protected(options.protect, [m.layer for group in groups for m in group.producers])
+    costs = CostModel(network, parsed.kinds, measured_kinds(base, network, options))
     problem = Problem(
         groups, costs, {target.kind: target.of(costs.full) for target in options.targets},
-        limits=Limits(options.round_to, options.max_layer_ratio, protected),
+        limits=Limits(options.round_to or ROUND_TO, options.max_layer_ratio, protected),
         allocation=options.allocation, cost_exponent=parsed.cost_exponent,
     )  # fmt: skip
     require_reachable(problem)

@@ -25,6 +25,7 @@ from yolo_prune.run.measuring import agreement_data, measure_accuracy, measure_s
 from yolo_prune.run.record import Stage, versions
 from yolo_prune.run.request import Request
 from yolo_prune.run.slimming import slim
+from yolo_prune.run.timing import slim_to_latency
 from yolo_prune.structure import PruningPlan
 
 
@@ -102,7 +103,8 @@ class Round:
 
     def _slim_and_train(self, yolo: YOLO, plan: PruningPlan) -> None:
         request = self.request
-        slimmed = slim(request, yolo.model, plan, self.goal, self.clock, self.untrained)
+        slimming = slim_to_latency if self.number == request.options.rounds else slim
+        slimmed = slimming(request, yolo.model, plan, self.goal, self.clock, self.untrained)
         model, changed = slimmed.model, False
         record(model, [*history(request.base.model), self._step(slimmed.plan)])
         if request.images.calibration is not None and not self.untrained and not request.reconstructs:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import onnxruntime
-import torch
 
-from yolo_prune.evaluation.runtimes.runtime import Outputs, Runtime, register
+from yolo_prune.evaluation.runtimes.runtime import PRECISIONS, Run, Runtime, register
 
 
 @register
 class OnnxRuntime(Runtime):
-    """ONNX Runtime with as many threads as PyTorch uses."""
+    """ONNX Runtime. Files in half precision read and put out float32."""
 
     name = "onnx"
+    title = "ONNX Runtime"
+    package = "onnxruntime"
+    suffix = ".onnx"
+    precisions = PRECISIONS
+    graphs = "onnx"
 
-    def open(self, path: Path) -> Callable[[torch.Tensor], Outputs]:
+    def load(self, path: Path, threads: int | None, precision: str) -> Run:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
+        options.intra_op_num_threads = threads or 0  # 0: one for each core
         session = onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
         name = session.get_inputs()[0].name
-        return lambda image: [torch.from_numpy(output) for output in session.run(None, {name: image.numpy()})]
+        return lambda image: session.run(None, {name: image})

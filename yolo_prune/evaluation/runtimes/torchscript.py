@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
-import torch
+import numpy as np
 
-from yolo_prune.evaluation.runtimes.runtime import Outputs, Runtime, flat, register
+from yolo_prune.evaluation.runtimes.runtime import Outputs, Run, Runtime, register
 
 
 @register
 class TorchScript(Runtime):
-    """A TorchScript module, run by PyTorch."""
+    """A TorchScript module, run by PyTorch. The number of threads is a setting of the process."""
 
     name = "torchscript"
+    title = "TorchScript"
+    package = "torch"
+    suffix = ".torchscript"
 
-    def open(self, path: Path) -> Callable[[torch.Tensor], Outputs]:
+    def load(self, path: Path, threads: int | None, precision: str) -> Run:
+        import torch
+
         module = torch.jit.load(os.fspath(path))
 
-        def run(image: torch.Tensor) -> Outputs:
-            with torch.inference_mode():
-                return flat(module(image))
+        def run(image: np.ndarray) -> Outputs:
+            before = torch.get_num_threads()
+            torch.set_num_threads(threads or before)
+            try:
+                with torch.inference_mode():
+                    return [output.numpy() for output in _flat(module(torch.from_numpy(image)))]
+            finally:
+                torch.set_num_threads(before)
 
         return run
+
+
+def _flat(outputs: object) -> list:
+    """Return all tensors of nested outputs, in order."""
+    if isinstance(outputs, (list, tuple)):
+        return [tensor for output in outputs for tensor in _flat(output)]
+    return [outputs]

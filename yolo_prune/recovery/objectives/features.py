@@ -33,9 +33,9 @@ class Features(Objective):
         self.features = tuple(self.keep)
 
     def compare(self, name: str, feature: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
-        kept = original[:, list(self.keep[name])]
-        variance = kept.var((0, 2, 3)).mean().clamp_min(SMALL)
-        return (feature - kept).square().mean() / variance
+        kept = original.index_select(1, torch.tensor(self.keep[name], device=original.device))
+        variance = kept.square().mean() - kept.mean((0, 2, 3)).square().mean()  # the mean of the channels'
+        return (feature - kept).square().mean() / variance.clamp_min(SMALL)
 
     def value(self, batch: TrainingBatch) -> torch.Tensor:
         return self.strength * torch.stack([*batch.compared.values()]).mean()

@@ -16,6 +16,7 @@ from yolo_prune.host.training_loss import TrainingBatch
 from yolo_prune.registry import Registry
 from yolo_prune.structure import PruningPlan
 
+FEATURES_BESIDE = 5.0  # strength of the distance of features beside that of outputs
 LABELS_BESIDE = 0.8  # strength of the loss on the labels of an image beside the distance to the original
 WARM_UP = 0.2  # of the training: the strength of a penalty rises from 0, so that the optimizer's moments settle first
 
@@ -170,7 +171,7 @@ def objectives_for(learn_from: str, resources: Resources, batch: int) -> list[Ob
     labels, features, outputs = (get_objective(name) for name in ("labels", "features", "outputs"))
     if learn_from == "labels":
         return [labels()]
-    objectives = [features(resources=resources), outputs(resources=resources)]
+    objectives = [features(FEATURES_BESIDE, resources), outputs(resources=resources)]
     return [*objectives, labels(LABELS_BESIDE / batch)] if learn_from == "both" else objectives
 
 

@@ -1,0 +1,62 @@
+"""Timing: the time of one image, of several models alternately. It imports no torch."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+WARM_UP = 5  # runs
+FEWEST, MOST = 10, 200  # runs that are timed
+BUSY = 0.25  # spread over median, from which the machine was busy with other work
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The times of one model, which was run alternately with others.
+
+    Attributes:
+        median_ms: of one image.
+        spread_ms: the range of the middle half of the runs.
+        ratio: to the first of the models: the median of the ratios of runs that followed each other. Other work slows
+            both, so that the ratio is steadier than the times.
+        runs: that were timed.
+    """
+
+    median_ms: float
+    spread_ms: float
+    ratio: float
+    runs: int
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether the times differ so much that other work must have disturbed them."""
+        return self.spread_ms > BUSY * self.median_ms
+
+
+def time_alternately(runs: Sequence[Callable[[], Any]], seconds: float = 1.5) -> list[Timing]:
+    """Time functions alternately, so that other work disturbs all of them alike.
+
+    Args:
+        runs: functions to time.
+        seconds: how long to measure all of them together; each is timed 10 to 200 times, after five runs to warm up.
+    """
+    for run in runs:
+        for _ in range(WARM_UP):
+            run()
+    times: list[list[float]] = [[] for _ in runs]
+    end = time.perf_counter() + seconds
+    while len(times[0]) < FEWEST or (time.perf_counter() < end and len(times[0]) < MOST):
+        for run, of_run in zip(runs, times, strict=True):
+            start = time.perf_counter()
+            run()
+            of_run.append(1e3 * (time.perf_counter() - start))
+    return [_timing(of_run, times[0]) for of_run in times]
+
+
+def _timing(times: Sequence[float], of_first: Sequence[float]) -> Timing:
+    lower, median, upper = statistics.quantiles(times, n=4)
+    ratios = [time / first for time, first in zip(times, of_first, strict=True)]
+    return Timing(median, upper - lower, statistics.median(ratios), len(times))

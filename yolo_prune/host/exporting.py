@@ -1,0 +1,81 @@
+"""Export by Ultralytics' exporter, and validation of the exported files."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import ultralytics
+from ultralytics.nn.autobackend import AutoBackend
+
+from yolo_prune.errors import RequestError, in_one_line
+from yolo_prune.host.console import no_output, quiet
+from yolo_prune.host.datasets import Dataset
+from yolo_prune.host.metrics import METRICS
+from yolo_prune.host.model import YOLO
+from yolo_prune.host.validators import results, validate
+
+QUANTIZE = {"fp32": None, "fp16": 16, "int8": 8}  # Ultralytics' names of precisions
+
+
+def export_model(
+    checkpoint: Path, format: str, precision: str, imgsz: int, calibration: Mapping[str, Any] | None = None
+) -> Path:
+    """Export a checkpoint beside it, and return the file or the folder.
+
+    Args:
+        checkpoint: of any model.
+        format: Ultralytics' name.
+        precision: "fp32", "fp16" or "int8".
+        imgsz: pixels of the square input.
+        calibration: Ultralytics' arguments that name the images for int8: `data`, `split`, `fraction`.
+
+    Raises:
+        RequestError: Ultralytics cannot export the model in this format and precision.
+    """
+    images = dict(calibration or {}) if precision == "int8" else {}
+    with quiet(), no_output():  # converters print all they do
+        try:
+            path = YOLO(checkpoint).export(
+                format=format, imgsz=imgsz, device="cpu", quantize=QUANTIZE[precision], **images
+            )
+        except Exception as error:  # what the exporter calls can fail in any way
+            reason = in_one_line(error, None)
+            raise RequestError(f"export {format}:{precision}: Ultralytics cannot export the model: {reason}") from error
+    return _named(Path(path), checkpoint.stem, precision)
+
+
+def _named(path: Path, stem: str, precision: str) -> Path:
+    """Give an exported file or folder a name that says its precision, as Ultralytics does for int8 only."""
+    if precision != "fp16" or "fp16" in path.name:
+        return path
+    named = path.with_name(path.name.replace(stem, f"{stem}_fp16", 1))
+    shutil.rmtree(named, ignore_errors=True)
+    return path.replace(named)
+
+
+def metric_of_file(path: Path, dataset: Dataset, arguments: Mapping[str, Any]) -> float:
+    """Return the task's metric of an exported file on the val split, one image at a time."""
+    with quiet():
+        yolo = ultralytics.YOLO(path, task=dataset.task)
+        metrics = validate(yolo, dataset, {**arguments, "batch": 1, "rect": False, "device": "cpu"})
+    return results(metrics)[METRICS[dataset.task].key]
+
+
+def described(path: Path) -> tuple[int, str, str]:
+    """Return the image size in pixels, the task and the precision that Ultralytics' exporter wrote into a file.
+
+    Raises:
+        RequestError: Ultralytics cannot open the file.
+    """
+    with quiet():
+        try:
+            backend = AutoBackend(path, device=torch.device("cpu"))
+            quantize = (backend.metadata.get("args") or {}).get("quantize")
+            return max(backend.imgsz), backend.task, next(name for name, q in QUANTIZE.items() if q == quantize)
+        except Exception as error:  # a file of others can fail in any way
+            reason = in_one_line(error, None)
+            raise RequestError(f"{path}: cannot be opened as a model that Ultralytics exported: {reason}") from error

@@ -1,0 +1,77 @@
+"""Slimming to a latency: the planned model is timed beside the original, and planned again where it missed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from torch import nn
+
+from yolo_prune.costs.latency import Latency
+from yolo_prune.evaluation.export import opened
+from yolo_prune.evaluation.runtimes import Format
+from yolo_prune.evaluation.timing import time_alternately
+from yolo_prune.host.console import LOGGER
+from yolo_prune.host.images import example_images
+from yolo_prune.run.clock import Clock
+from yolo_prune.run.costs import is_of_this_machine
+from yolo_prune.run.request import Request
+from yolo_prune.run.slimming import Slimmed, slim
+from yolo_prune.structure import PruningPlan
+
+TRIES = 4  # plans, at most
+OVER, UNDER = 0.01, 0.03  # of the original's latency: how far from the goal a measured latency may be
+SECONDS = 4.0  # that the original and the slimmed model are timed for
+
+
+def slim_to_latency(
+    request: Request,
+    model: nn.Module,
+    plan: PruningPlan,
+    goal: Mapping[str, float],
+    clock: Clock,
+    untrained: bool = False,
+) -> Slimmed:
+    """Slim a model as `slim` does. Where the goal has a latency, time the result, and correct the prediction by it.
+
+    A profile of another machine cannot be checked here: its prediction counts.
+    """
+    latency = request.problem.costs.measured.get(Latency.name)
+    if latency is None or not is_of_this_machine(latency.profile):
+        return slim(request, model, plan, goal, clock, untrained)
+    base_ms, best, least = request.problem.base[Latency.name], None, float("inf")
+    asked = goal[Latency.name] / base_ms
+    for number in range(1, TRIES + 1):
+        slimmed = slim(request, model, plan, goal, clock, untrained)
+        predicted = slimmed.plan.cost["final"][Latency.name] / base_ms
+        with clock.time("timing"):
+            measured = time_beside_original(request, slimmed.model)
+        LOGGER.info(
+            f"plan {number}: {asked:.1%} of the latency asked for, {predicted:.1%} predicted, {measured:.1%} measured"
+        )
+        missed = max((measured - asked) / OVER, (asked - measured) / UNDER)
+        if missed < least:
+            best, least = slimmed, missed
+        if missed <= 1:
+            break
+        request = _corrected(request, measured / predicted)
+    return best
+
+
+def time_beside_original(request: Request, model: nn.Module) -> float:
+    """Return the latency of a model on the runtime of the profile, as a share of the original's."""
+    profile = request.problem.costs.measured[Latency.name].profile
+    format = Format(profile.runtime, profile.precision)
+    image = example_images(request.dataset, request.imgsz, request.channels, count=1).numpy()
+    with (
+        opened(request.base, format, request.imgsz, profile.threads) as original,
+        opened(request.base.around(model), format, request.imgsz, profile.threads) as slimmed,
+    ):
+        return time_alternately([lambda run=each.run: run(image) for each in (original, slimmed)], SECONDS)[1].ratio
+
+
+def _corrected(request: Request, by: float) -> Request:
+    """Return the request with predictions that are larger by a factor."""
+    costs = request.problem.costs
+    measured = {**costs.measured, Latency.name: costs.measured[Latency.name].scaled(by)}
+    return replace(request, problem=replace(request.problem, costs=replace(costs, measured=measured)))
