@@ -56,7 +56,7 @@ def bad_requests(tmp_path):
         ("names no layer", (*good, "--protect", "model.99.*")),
         ("imgz", (*good, "imgz=320")),
         ("key=value", (*good, "imgsz")),
-        ("export format 'coreml' does not exist", (*good, "--export", "coreml")),
+        ("runtime 'coreml' does not exist", (*good, "--export", "coreml")),
         ("No such option", (*good, "--search", "10m")),
         ("given twice", (*good, "--epochs", "2", "epochs=3")),
         ("No such option", (*good, "--nonsense")),

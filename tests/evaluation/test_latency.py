@@ -1,24 +1,21 @@
-from yolo_prune.evaluation.latency import FEWEST, MOST, WARM_UP, latency_ms, median_ms
+import torch
+
+from yolo_prune.evaluation.latency import eager_run, time_models
 
 
-def test_latency_is_that_of_a_fused_copy(models):
+def test_models_are_timed_alternately_as_fused_copies(models):
     model = models("yolov8n.yaml")
-    assert latency_ms(model, 64, seconds=0.1) > 0
+    first, second = time_models([model, model], 64, seconds=0.1)
+    assert first.median_ms > 0
+    assert second.median_ms > 0
+    assert first.ratio == 1
     assert not model.is_fused()
 
 
-def test_several_runs_are_timed_alternately():
-    calls = []
-    times = median_ms([lambda: calls.append(0), lambda: calls.append(1)], seconds=0.01)
-    assert len(times) == 2
-    assert all(0 < time < 1 for time in times)
-    warm_up, timed = calls[: 2 * WARM_UP], calls[2 * WARM_UP :]
-    assert warm_up == [0] * WARM_UP + [1] * WARM_UP
-    assert timed == [0, 1] * (len(timed) // 2)
-    assert FEWEST <= len(timed) // 2 <= MOST
-
-
-def test_a_slow_run_is_timed_often_enough():
-    calls = []
-    median_ms([lambda: calls.append(0)], seconds=0.0)
-    assert len(calls) == WARM_UP + FEWEST
+def test_an_eager_run_computes_what_the_model_computes_and_leaves_the_threads(models):
+    model, image, threads = models("yolov8n.yaml"), torch.rand(1, 3, 64, 64), torch.get_num_threads()
+    with torch.inference_mode():
+        expected = model(image)[0]
+    actual = eager_run(model, threads=threads + 1)(image.numpy())[0]
+    assert abs(actual - expected.numpy()).max() < 1e-3
+    assert torch.get_num_threads() == threads

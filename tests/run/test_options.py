@@ -14,7 +14,6 @@ from tests.counting import count
 from yolo_prune import YOLO, Options, RequestError, criteria, prune
 from yolo_prune.cli.shared import cli
 from yolo_prune.cli.slim import slim
-from yolo_prune.costs import COUNTED
 from yolo_prune.evaluation.runtimes import get_runtime, runtime_names
 from yolo_prune.recovery.objectives import get_objective, penalty_names
 from yolo_prune.run.options import DEFAULT_CRITERION, UNLABELLED_CRITERION, table
@@ -140,13 +139,17 @@ def _is_ours(kind):
 
 def test_what_the_table_says_exists_is_registered():
     entries = {entry.name: entry for entry in table()}
-    assert {f"target_{kind}" for kind in COUNTED} == {name for name in OWN if name.startswith("target_")}
+    assert {"target_macs", "target_params", "target_latency", "target_size"} == {
+        name for name in OWN if name.startswith("target_")
+    }
     penalties = [name for name in penalty_names() if _is_ours(get_objective(name))]
     runtimes = [name for name in runtime_names() if _is_ours(type(get_runtime(name)))]
     assert {"contribution", "bn-scale", "group-norm"} <= {*penalties}
     assert {"onnx", "torchscript"} <= {*runtimes}
     assert all(name in entries["regularize"].more for name in penalties)
-    assert all(name in entries["export"].help for name in runtimes)
+    assert all(name in entries["export"].more for name in runtimes)
+    profiled = [name for name in runtimes if get_runtime(name).graphs]
+    assert all(name in entries["runtime"].help for name in profiled)
     assert all(name in entries["allocation"].help for name in ALLOCATIONS)
     for expression in (DEFAULT_CRITERION, UNLABELLED_CRITERION):
         assert criteria.terms(criteria.parse(expression))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from yolo_prune.host.optimizers import SOAP
 from yolo_prune.host.training import rehearse, train
 from yolo_prune.recovery.objectives import LABELS, Objective, Objectives
 
+LONG = 500  # steps of the optimizer, from which a training from the original takes its full learning rate
 SHORT = 10  # epochs: a training of up to so many is too short for mosaic
 
 
@@ -30,6 +32,7 @@ class Training:
         from_scratch: whether the model was never trained. It is then trained as Ultralytics trains from a yaml.
         objectives: what the loss consists of; default: Ultralytics' loss on the labels.
         original: the model before pruning, for objectives that compare with it.
+        images: that are trained on.
         log: values that go with the metrics of every epoch to the user's loggers.
         patience: epochs without an improvement on the val images of `data` before the training comes to its end; None:
             it trains all epochs.
@@ -43,6 +46,7 @@ class Training:
     from_scratch: bool = False
     objectives: Sequence[Objective] = (LABELS,)
     original: nn.Module | None = None
+    images: int = 0
     log: Mapping[str, float] = field(default_factory=dict)
     patience: int | None = None
     seconds: float | None = None
@@ -53,7 +57,7 @@ class Training:
         return any(objective.uses_original for objective in self.objectives)
 
 
-def recipe(epochs: int, train_args: Mapping[str, Any], from_original: bool = False) -> dict[str, Any]:
+def recipe(epochs: int, train_args: Mapping[str, Any], from_original: bool = False, images: int = 0) -> dict[str, Any]:
     """Return Ultralytics train arguments for a short fine-tuning after slimming. The user's own arguments win.
 
     Ultralytics' defaults are made for long training: its automatic optimizer ignores lr0, three epochs of warm-up start
@@ -64,19 +68,26 @@ def recipe(epochs: int, train_args: Mapping[str, Any], from_original: bool = Fal
         epochs: of the training.
         train_args: the user's own.
         from_original: whether the training learns from the original model, and not from labels alone.
+        images: that are trained on; 0: so many that it is a long training.
     """
     batch = train_args.get("batch", 16)
+    steps = epochs * images / batch if images and isinstance(batch, int) and batch > 0 else LONG
     ours = {
         "warmup_epochs": min(1.0, 0.1 * epochs), "warmup_bias_lr": 0.0, "batch": batch,
-        "patience": epochs, "plots": False, **(FROM_ORIGINAL if from_original else _from_labels(epochs)),
+        "patience": epochs, "plots": False, **(_from_original(steps) if from_original else _from_labels(epochs)),
     }  # fmt: skip
     if isinstance(batch, int) and batch > 0:  # otherwise the trainer chooses it
         ours["nbs"] = batch
     return {**ours, **train_args, "epochs": epochs}
 
 
-# Mosaics show the original more scenes, and no label of theirs can be wrong.
-FROM_ORIGINAL = {"optimizer": SOAP, "lr0": 1e-3, "lrf": 0.01, "cos_lr": True, "mosaic": 0.5, "close_mosaic": 0}
+def _from_original(steps: float) -> dict[str, Any]:
+    """Return what learning from the original needs. A few steps at a high rate would disturb more than they bring.
+
+    Mosaics show the original more scenes, and no label of theirs can be wrong.
+    """
+    rate = 1e-3 * min(1.0, math.sqrt(steps / LONG))
+    return {"optimizer": SOAP, "lr0": rate, "lrf": 0.01, "cos_lr": True, "mosaic": 1.0, "close_mosaic": 0}
 
 
 def _from_labels(epochs: int) -> dict[str, Any]:
@@ -110,4 +121,5 @@ def _arguments(training: Training) -> dict[str, Any]:
     place = {"data": training.data, "project": str(directory.parent), "name": directory.name, "exist_ok": True}
     if training.from_scratch:
         return {"plots": False, **training.arguments, "epochs": epochs, **place}
-    return {**recipe(epochs, training.arguments, training.from_original), **place}
+    arguments = {**recipe(epochs, training.arguments, training.from_original, training.images), **place}
+    return {**arguments, "patience": 0} if training.patience else arguments  # Ultralytics would stop at once

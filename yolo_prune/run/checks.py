@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from os.path import isdir, isfile
 from typing import Any
@@ -60,6 +61,17 @@ def map_difference(value: Any) -> str | None:
 def exponent(value: Any) -> str | None:
     """Check for an exponent that does not overflow."""
     return None if _is_number(value) and 0 <= value <= 10 else "it must be 0 or more, and at most 10"
+
+
+def duration(value: Any) -> str | None:
+    """Check for a duration, as `seconds_of` reads it."""
+    return None if seconds_of(value) else 'give a duration, as "30m", "2h" or "90s"'
+
+
+def seconds_of(text: str) -> float | None:
+    """Return the seconds of a duration as "90s", "30m" or "2h"; None for any other text."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([smh])\s*", text, re.IGNORECASE)
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2].lower()] if match else None
 
 
 def _is_number(value: Any) -> bool:

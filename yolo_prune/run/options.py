@@ -17,6 +17,7 @@ from yolo_prune.files import absolute
 from yolo_prune.run.checks import (
     at_least,
     directory_or,
+    duration,
     exponent,
     fraction,
     is_directory,
@@ -34,7 +35,10 @@ DEFAULT_CRITERION = "expressiveness*taylor"  # the best of benchmarks/criteria.p
 UNLABELLED_CRITERION = "expressiveness"  # the best of those that need no labels
 ROUND_TO = 8
 STEPS = 4  # scorings in all rounds together, at least one in each; eight were no better (benchmarks/README.md)
-EPOCHS = 10
+# Epochs of all rounds together: so that so many images are seen, but no more epochs than this. On labels alone, which a
+# short training over-fits where images are few, EPOCHS_ON_LABELS.
+IMAGES_SEEN, MOST_EPOCHS, EPOCHS_ON_LABELS = 10_000, 40, 10
+PATIENCE = 10  # epochs without an improvement on held-out images, after which a training comes to its end
 CALIBRATIONS = ("images", "representative", "noise")
 LABELLED = ("images", "representative")
 TARGET_PREFIX = "target_"
@@ -131,8 +135,16 @@ class Options:
         "Each round scores, removes, reconstructs and fine-tunes.", at_least(1),
     )  # fmt: skip
     epochs: int | None = option(
-        TRAINING, None, "E", f"Epochs of each round; default: {EPOCHS}; 0: none.",
-        "A model from a yaml is trained for 100 epochs. Without a dataset there is no training.", at_least(0),
+        TRAINING, None, "E", "Epochs of each round; default: by the number of images; 0: none.",
+        f"By default, all rounds together see about {IMAGES_SEEN:,} images in at most {MOST_EPOCHS} epochs, and a "
+        f"training ends early once {PATIENCE} epochs bring no improvement on held-out training images. On labels alone "
+        f"there are {EPOCHS_ON_LABELS} epochs. A model from a yaml is trained for 100. Without a dataset there is no "
+        "training.",
+        at_least(0),
+    )  # fmt: skip
+    time: str | None = option(
+        TRAINING, None, "T", "Time for all trainings together, at most, as 30m or 2h.",
+        "The number of epochs is lowered to what fits, and the learning rate follows.", duration,
     )  # fmt: skip
     retrain_outputs: bool = option(
         TRAINING, False, None, "Train new output layers for the dataset's classes.",
@@ -140,15 +152,15 @@ class Options:
         "weights.",
     )  # fmt: skip
     learn_from: str | None = option(
-        TRAINING, None, "WHAT", "original, labels or both; default: labels.",
-        "The original model shows what its features and outputs are on the training images, which needs no labels. It "
-        "is the default for a folder of images without labels, and with `--images`.",
+        TRAINING, None, "WHAT", "original, labels or both; default: original.",
+        "The original model shows what its features and outputs are on the training images, which needs no labels. "
+        "The default is labels with `--regularize`, `--retrain-outputs` and for a model from a yaml.",
         one_of("original", "labels", "both"),
     )  # fmt: skip
     average: bool | None = option(
         TRAINING, None, None, "Average weights before and after training.",
-        "The share that loses least on held-out training images is kept. It is the default where a trained model is "
-        "fine-tuned on 32 images or more, except for classification and with `--regularize`.",
+        "The share that loses least on held-out training images is kept. It is the default where a trained model "
+        "learns from 32 labelled images or more, except for classification and with `--regularize`.",
     )  # fmt: skip
     regularize: str | None = option(
         TRAINING, None, "NAME:S", "Train with a penalty first, as contribution:1.",

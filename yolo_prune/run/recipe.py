@@ -175,7 +175,7 @@ def _prepared_base(run: Run) -> YOLO:
             data = training_data(request, run.directory)
             training = Training(
                 data=data, epochs=request.epochs, directory=directory, arguments=request.train_args,
-                objectives=(LABELS, penalty),
+                objectives=(LABELS, penalty), seconds=request.seconds_of_training,
             )  # fmt: skip
             fine_tune(request.base.copied(), training)
         checkpoint = finished_checkpoint(directory, request.epochs)

@@ -24,6 +24,7 @@ from yolo_prune.host.metrics import METRICS, Metric
 from yolo_prune.host.model import YOLO, working_copy
 from yolo_prune.host.training import initialised, is_finite
 from yolo_prune.run import resolving
+from yolo_prune.run.checks import seconds_of
 from yolo_prune.run.costs import measured_kinds, require_runtime
 from yolo_prune.run.images import Images, resolve_dataset
 from yolo_prune.run.options import ROUND_TO, STEPS, Options
@@ -59,6 +60,8 @@ class Request:
         steps: scorings of each round.
         held_out: training images that training leaves out, to decide on; None: training uses all images.
         learns_from: "original", "labels" or "both".
+        patience: epochs without an improvement on held-out images, after which a training comes to its end; None: it
+            trains all epochs.
         averages: whether the weights before and after a fine-tuning are averaged.
     """
 
@@ -80,6 +83,7 @@ class Request:
     steps: int
     held_out: LabelledImages | None
     learns_from: str
+    patience: int | None
     averages: bool
 
     @classmethod
@@ -111,7 +115,8 @@ class Request:
         untrained = yolo.is_untrained
         reconstructs = resolving.reconstructs(options, untrained, images)
         resolving.require_trained(options, untrained)
-        epochs = resolving.epochs(options, untrained, dataset)
+        epochs = resolving.epochs(options, untrained, dataset, images)
+        learns_from = resolving.learns_from(options, untrained)
         unlabelled = dataset is not None and dataset.unlabelled
         averages = not unlabelled and resolving.averages(options, untrained, yolo.task, images, epochs)
         problem = _problem(base, options, parsed, imgsz)  # last, because a profile may have to be measured for it
@@ -119,8 +124,9 @@ class Request:
             options, parsed, base, module.names, yolo.checkpoint or absolute(str(yolo.model_name)), yolo.checkpoint,
             untrained, device, imgsz, dataset, truth, problem, images, reconstructs, epochs,
             steps=options.steps or (1 if untrained else math.ceil(STEPS / options.rounds)),
-            held_out=resolving.held_out(options, images, epochs, averages, unlabelled),
-            learns_from=options.learn_from or ("original" if unlabelled or options.images else "labels"),
+            held_out=resolving.held_out(options, images, epochs, averages, learns_from, unlabelled),
+            learns_from=learns_from,
+            patience=resolving.patience(options, learns_from),
             averages=averages,
         )  # fmt: skip
 
@@ -153,6 +159,12 @@ class Request:
     def train_args(self) -> dict[str, Any]:
         """Ultralytics' arguments for every training of the run."""
         return {"imgsz": self.imgsz, **self.options.train_args}
+
+    @property
+    def seconds_of_training(self) -> float | None:
+        """The time that each training may take; None: any."""
+        trainings = self.options.rounds + (self.parsed.penalty is not None)
+        return None if self.options.time is None else seconds_of(self.options.time) / trainings
 
     @property
     def validation_arguments(self) -> dict[str, Any]:

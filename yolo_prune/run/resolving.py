@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from yolo_prune.errors import RequestError
 from yolo_prune.host.arguments import default
 from yolo_prune.host.datasets import Dataset
 from yolo_prune.host.images import LabelledImages
 from yolo_prune.run.images import Images
-from yolo_prune.run.options import EPOCHS, Options
+from yolo_prune.run.options import EPOCHS_ON_LABELS, IMAGES_SEEN, MOST_EPOCHS, PATIENCE, Options
 from yolo_prune.run.parsed import Parsed
 from yolo_prune.statistics.calibration import LEAST_HELD_OUT
 
@@ -44,11 +46,24 @@ def require_trained(options: Options, untrained: bool) -> None:
         )
 
 
-def epochs(options: Options, untrained: bool, dataset: Dataset | None) -> int:
+def learns_from(options: Options, untrained: bool) -> str:
+    """Return what recovery learns from: "original", "labels" or "both"."""
+    needs_labels = untrained or options.retrain_outputs or options.regularize
+    return options.learn_from or ("labels" if needs_labels else "original")
+
+
+def epochs(options: Options, untrained: bool, dataset: Dataset | None, images: Images) -> int:
+    """Return the epochs of each round."""
     epochs = options.epochs
-    if epochs is None:
-        usual = default("epochs") if untrained else EPOCHS
-        epochs = usual if dataset and not dataset.fallback else 0
+    if epochs is None and (dataset is None or dataset.fallback):
+        epochs = 0
+    elif epochs is None and untrained:
+        epochs = default("epochs")
+    elif epochs is None and learns_from(options, untrained) == "labels":
+        epochs = EPOCHS_ON_LABELS
+    elif epochs is None:
+        in_all = min(MOST_EPOCHS, math.ceil(IMAGES_SEEN / images.calibration.split_size))
+        epochs = math.ceil(in_all / options.rounds)
     for name in ("learn_from", "regularize"):
         if getattr(options, name) and not epochs:
             raise RequestError(f"{name.replace('_', '-')} needs a dataset to train on; give its yaml with --data")
@@ -56,6 +71,7 @@ def epochs(options: Options, untrained: bool, dataset: Dataset | None) -> int:
 
 
 def averages(options: Options, untrained: bool, task: str, images: Images, epochs: int) -> bool:
+    """Return whether the weights before and after a fine-tuning are averaged."""
     starts_trained = not untrained and not options.retrain_outputs
     possible = bool(images.calibration and epochs and starts_trained and task != "classify" and not options.regularize)
     possible = possible and images.calibration.held_out() is not None
@@ -64,13 +80,26 @@ def averages(options: Options, untrained: bool, task: str, images: Images, epoch
             f"average needs epochs of a trained model on {4 * LEAST_HELD_OUT} images or more, and works neither for "
             "classification nor with regularize or retrain-outputs"
         )
-    return possible and options.average is not False
+    on_labels = learns_from(options, untrained) == "labels"
+    return possible and (on_labels if options.average is None else options.average)
 
 
-def held_out(options: Options, images: Images, epochs: int, averages: bool, unlabelled: bool) -> LabelledImages | None:
+def patience(options: Options, learns_from: str) -> int | None:
+    """Return after how many epochs without an improvement a training from the original comes to its end."""
+    if learns_from == "labels":
+        return None
+    asked = options.train_args.get("patience")
+    return asked if asked is not None or options.epochs is not None else PATIENCE
+
+
+def held_out(
+    options: Options, images: Images, epochs: int, averages: bool, learns_from: str, unlabelled: bool
+) -> LabelledImages | None:
     """Return the images that training leaves out, where something is decided on them."""
     if epochs and unlabelled:
         return images.calibration.held_out() or images.calibration.judging
+    if epochs and learns_from != "labels" and options.max_map_drop is None:
+        return images.calibration.held_out()
     if not epochs or not (averages or options.max_map_drop is not None):
         return None
     held_out = images.calibration.held_out()

@@ -138,7 +138,10 @@ class Round:
             from_scratch=self.untrained,
             objectives=self._objectives(plan),
             original=request.base.model,
+            images=request.images.calibration.split_size + len(more_images(request)),
             log=log,
+            patience=request.patience if request.held_out else None,
+            seconds=request.seconds_of_training,
         )
 
     def _objectives(self, plan: PruningPlan) -> list[Objective]:

@@ -57,13 +57,18 @@ class Calibration:
         parts = (others[:samples], others[-STATISTICS:], judging, others[:CANDIDATES])
         return cls(*(LabelledImages(split, indices, min(batch, BATCH)) for indices in parts))
 
+    @property
+    def split_size(self) -> int:
+        """The number of different images of the split."""
+        return len(first_of_each(real_paths(paths_of(self.judging.split))))
+
     def held_out(self) -> LabelledImages | None:
         """Return some of the images to judge on, for training to leave out.
 
         They are a twentieth of the split, but 16 to 64, and at most a quarter of the split. None where that is less
         than 8.
         """
-        images = len(first_of_each(real_paths(paths_of(self.judging.split))))
+        images = self.split_size
         count = min(images // 4, max(16, images // 20), 64)
         return self.judging.first(count) if count >= LEAST_HELD_OUT else None
 

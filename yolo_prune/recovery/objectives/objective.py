@@ -16,7 +16,7 @@ from yolo_prune.host.training_loss import TrainingBatch
 from yolo_prune.registry import Registry
 from yolo_prune.structure import PruningPlan
 
-FEATURES_BESIDE = 5.0  # strength of the distance of features beside that of outputs
+FEATURES_BESIDE = 20.0  # strength of the distance of features beside that of outputs
 LABELS_BESIDE = 0.8  # strength of the loss on the labels of an image beside the distance to the original
 WARM_UP = 0.2  # of the training: the strength of a penalty rises from 0, so that the optimizer's moments settle first
 
