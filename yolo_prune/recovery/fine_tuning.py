@@ -87,7 +87,7 @@ def _from_original(steps: float) -> dict[str, Any]:
     Mosaics show the original more scenes, and no label of theirs can be wrong.
     """
     rate = 1e-3 * min(1.0, math.sqrt(steps / LONG))
-    return {"optimizer": SOAP, "lr0": rate, "lrf": 0.01, "cos_lr": True, "mosaic": 1.0, "close_mosaic": 0}
+    return {"optimizer": SOAP, "lr0": rate, "lrf": 0.01, "cos_lr": True, "mosaic": 0.5, "close_mosaic": 0}
 
 
 def _from_labels(epochs: int) -> dict[str, Any]:
