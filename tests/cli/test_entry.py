@@ -23,7 +23,7 @@ def test_help_fits_a_screen_and_groups_the_options():
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [("yolo-prune ", {"info", "report", "compare", "sensitivity"}), ("yolo-prune --target", {"--target-macs",
+    [("yolo-prune ", {"benchmark", "profile", "info", "report", "compare", "sensitivity"}), ("yolo-prune --target", {"--target-macs",
       "--target-params"}), ("yolo-prune sensitivity --fig", {"--figure"})],
 )  # fmt: skip
 def test_a_shell_completes_what_is_typed(words, expected):

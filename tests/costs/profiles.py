@@ -9,7 +9,7 @@ from yolo_prune.structure import Width
 def alone(kind, inputs, outputs):
     """Time of a layer in ms: odd widths take longer."""
     odd = 1.5 if min(divisor(outputs), divisor(inputs) if inputs > 1 else 16) < 4 else 1.0
-    return odd * (0.01 + 1e-8 * kind.side**2 * kind.kernel**2 * inputs * outputs)
+    return odd * (0.01 + 1e-6 * kind.side**2 * kind.kernel**2 * inputs * outputs)
 
 
 def made_up_profile(model, network, plans=()):

@@ -68,7 +68,21 @@ def full(directory: Path) -> dict[str, Any]:
                 "max_abs_diff": 1.25e-5,
                 "latency_ms": 9.75,
                 "base_latency_ms": 15.0,
+                "predicted_latency_ms": 10.0,
+                "base_size_bytes": 12_300_000,
+                "map50_95": 0.351,
+                "base_map50_95": 0.401,
                 "device": "cpu",
+            },
+        ],
+        smaller_images=[
+            {
+                "imgsz": 288,
+                "latency_ms": 12.0,
+                "latency_ratio": 0.8,
+                "slimmed_ratio": 0.65,
+                "runtime": "onnx",
+                "metric": 0.39,
             },
         ],
     )

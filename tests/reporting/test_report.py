@@ -22,17 +22,17 @@ def _text(page, section):
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", content)).split())
 
 
-def _formats(page):
-    section = re.search(r'<section id="formats".*?</section>', page, re.DOTALL)[0]
+def _decision(page):
+    section = re.search(r'<section id="decision".*?</section>', page, re.DOTALL)[0]
     rows = re.findall(r"<tr>(.*?)</tr>", section, re.DOTALL)[1:]
-    return [re.findall(r"<td>(.*?)</td>", row) for row in rows]
+    return [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows]
 
 
 def test_the_page_shows_everything_that_a_run_recorded(tmp_path):
     summary = full(tmp_path)
     page = _page(summary, tmp_path)
     assert _sections(page) == [
-        "notes", "trajectory", "layers", "scores", "classes", "examples", "stages", "formats", "reproduce",
+        "notes", "trajectory", "layers", "scores", "classes", "examples", "stages", "decision", "reproduce",
     ]  # fmt: skip
     assert "the mAP is no evidence" in _text(page, "notes")
     assert "Of the change that fine-tuning made to the weights, 62% (round 1) was kept" in _text(page, "trajectory")
@@ -47,10 +47,13 @@ def test_the_page_shows_everything_that_a_run_recorded(tmp_path):
     ]  # fmt: skip
 
 
-def test_each_format_is_compared_with_the_base(tmp_path):
-    assert _formats(_page(full(tmp_path), tmp_path)) == [
-        ["PyTorch", "6.50 MB", "3.25 MB", "-", "20.0 ms", "12.2 ms", "61.3 %", "cpu"],
-        ["onnx", "-", "6.12 MB", "1.3e-05", "15.0 ms", "9.8 ms", "65.0 %", "cpu"],
+def test_the_slimmed_model_is_compared_with_the_base_in_each_format(tmp_path):
+    assert _decision(_page(full(tmp_path), tmp_path)) == [
+        ["PyTorch", "base", "20.0 ms", "100.0 %", "-", "6.50 MB", "0.402", "-"],
+        ["PyTorch", "slimmed", "12.2 ms", "61.3 %", "-", "3.25 MB", "0.352", "-"],
+        ["onnx", "base", "15.0 ms", "100.0 %", "-", "12.30 MB", "0.401", "-"],
+        ["onnx", "slimmed", "9.8 ms", "65.0 %", "66.7 %", "6.12 MB", "0.351", "1.3e-05"],
+        ["onnx", "base on images of 288 px", "12.0 ms", "80.0 %", "-", "-", "0.390", "-"],
     ]
 
 
@@ -60,7 +63,7 @@ def test_what_a_run_did_not_record_is_omitted(tmp_path):
     summary = made_up(base=base, rounds=[], final=base | {"macs": 1_000_000_000}, notes=[], data=None)
     del summary["reference"]
     page = _page(summary, tmp_path)
-    assert _sections(page) == ["stages", "formats", "reproduce"]
+    assert _sections(page) == ["stages", "decision", "reproduce"]
     assert re.findall(r'data-card="(\w+)"', page) == ["macs", "params"]
     assert "plotly" not in page
     assert list((tmp_path / "plots").iterdir()) == []
@@ -72,10 +75,19 @@ def test_a_summary_of_version_0_1_makes_a_report(tmp_path):
     for stage in (summary["base"], *summary["rounds"], summary["final"]):
         stage["search"] = {"start": 0.31, "best": 0.33, "tries": 12}
     for export in summary["exports"]:
-        del export["base_latency_ms"], export["device"]
+        for key in (
+            "base_latency_ms",
+            "device",
+            "base_size_bytes",
+            "map50_95",
+            "base_map50_95",
+            "predicted_latency_ms",
+        ):
+            del export[key]
+    del summary["smaller_images"]
     page = _page(summary, tmp_path)
     assert "sensitivity" not in _sections(page)
-    assert _formats(page)[1] == ["onnx", "-", "6.12 MB", "1.3e-05", "-", "9.8 ms", "-", "-"]
+    assert _decision(page)[2] == ["onnx", "slimmed", "9.8 ms", "-", "-", "6.12 MB", "-", "1.3e-05"]
     assert "There is no smaller stock model to compare with" in _text(page, "trajectory")
     assert not (tmp_path / "plots" / "sensitivity.png").exists()
 

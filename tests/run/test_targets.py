@@ -3,7 +3,7 @@ import pytest
 from yolo_prune import Options, RequestError
 from yolo_prune.run.targets import Target
 
-BASE = {"macs": 8_000_000_000, "params": 3_000_000}
+BASE = {"macs": 8_000_000_000, "params": 3_000_000, "latency": 20.0, "size": 6_000_000}
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,13 @@ BASE = {"macs": 8_000_000_000, "params": 3_000_000}
         ("params", "45%", 1.35e6),
         ("params", "1.2M", 1.2e6),
         ("params", "1200K", 1.2e6),
+        ("latency", "60%", 12.0),
+        ("latency", "8ms", 8.0),
+        ("latency", " 7.5 MS", 7.5),
+        ("latency", "0.01s", 10.0),
+        ("size", "45%", 2.7e6),
+        ("size", "2.5MB", 2.5e6),
+        ("size", "900kb", 9e5),
     ],
 )
 def test_targets_are_read_as_people_write_them(kind, value, expected):
@@ -27,11 +34,20 @@ def test_targets_are_read_as_people_write_them(kind, value, expected):
 @pytest.mark.parametrize(
     "value", ["0%", "101%", "-5%", "nan", "half", "", "54 %%", "12T", "0", 0, 0.54, "0.54", True, -1e9, float("nan")]
 )
-@pytest.mark.parametrize("kind", ["macs", "params"])
+@pytest.mark.parametrize("kind", ["macs", "params", "latency", "size"])
 def test_a_value_that_is_no_target_is_refused_and_quoted(kind, value):
     with pytest.raises(RequestError, match=f"target-{kind}") as caught:
         Options(**{f"target_{kind}": value})
     assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "example"),
+    [("latency", "8", "8ms"), ("latency", "8MB", "8ms"), ("size", 2_500_000, "2.5MB"), ("size", "3M", "2.5MB")],
+)
+def test_a_latency_and_a_size_need_a_unit(kind, value, example):
+    with pytest.raises(RequestError, match=f'target-{kind} is .*give what to keep, as "60%" or as "{example}"'):
+        Options(**{f"target_{kind}": value})
 
 
 @pytest.mark.parametrize(
@@ -45,6 +61,8 @@ def test_a_share_without_its_sign_is_refused_with_the_sign(value, meant):
 def test_a_target_above_the_model_is_refused():
     with pytest.raises(RequestError, match="8,000,000,000"):
         Target.parse("macs", "9G").of(BASE)
+    with pytest.raises(RequestError, match="target-latency is 25; the model has only 20"):
+        Target.parse("latency", "25ms").of(BASE)
 
 
 def test_without_a_target_54_percent_of_the_macs_are_kept():

@@ -15,7 +15,7 @@ STAGE = record_of(
     {
         "metrics": FIGURES, "metrics_before_training": FIGURES, "per_class": FIGURES, "checkpoint": optional(text),
         "map50_95_pycocotools": optional(number), "training_kept": optional(number),
-        "agreement": optional(number),
+        "agreement": optional(number), "base_latency_ms": optional(positive), "latency_ratio": optional(positive),
     },
 )  # fmt: skip
 PUBLISHED = record_of({"title": text, "value": number, "data": text, "imgsz": number, "source": link})
@@ -26,8 +26,18 @@ SCORES = record_of({"edges": COUNTS, "removed": COUNTS, "kept": COUNTS, "held": 
 EXAMPLE = record_of({"name": text, "base": text, "final": text})
 EXPORT = record_of(
     {"format": text, "size_bytes": optional(number), "max_abs_diff": optional(number), "latency_ms": optional(number)},
-    {"base_latency_ms": optional(number), "device": optional(text)},
-)
+    {
+        "base_latency_ms": optional(number), "device": optional(text), "precision": text, "runtime": text,
+        "base_size_bytes": optional(number), "map50_95": optional(number), "base_map50_95": optional(number),
+        "spread_ms": optional(number), "base_spread_ms": optional(number), "latency_ratio": optional(number),
+        "predicted_latency_ms": optional(number), "threads": optional(number),
+    },
+)  # fmt: skip
+SMALLER = record_of(
+    {"imgsz": positive, "latency_ms": positive, "latency_ratio": positive, "slimmed_ratio": positive, "runtime": text,
+     "metric": number}
+)  # fmt: skip
+PROFILE = record_of({"title": text, "base_ms": positive, "predicted_ms": positive})
 # What pages rely on. A value that was not measured is None.
 SUMMARY = record_of(
     {
@@ -40,6 +50,7 @@ SUMMARY = record_of(
         "reference": optional(REFERENCE), "stock": optional(text), "notes": optional(list_of(text)),
         "layers": optional(list_of(LAYER)), "scores": optional(list_of(optional(SCORES))),
         "examples": optional(list_of(EXAMPLE)), "exports": optional(list_of(EXPORT)), "versions": dict_of(text),
+        "smaller_images": optional(list_of(SMALLER)), "profile": optional(PROFILE),
     },
 )  # fmt: skip
 MODEL = record_of({"macs": positive, "params": positive})

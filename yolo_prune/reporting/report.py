@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from yolo_prune.reporting import decision
 from yolo_prune.reporting.charts import report_charts
 from yolo_prune.reporting.page import write_page
 from yolo_prune.reporting.plots import write_plots
@@ -79,7 +80,9 @@ def write_report(directory: Path) -> Path:
         examples=_examples(summary, directory),
         columns=columns(summary),
         rows=rows(summary),
-        formats=_formats(summary, directory),
+        decision_columns=decision.columns(summary),
+        decision=decision.rows(summary, _checkpoint_sizes(summary, directory)),
+        runtimes=sorted({export.get("runtime", export["format"]) for export in summary.get("exports") or []}),
         raw=json.dumps(summary, indent=2),
     )
 
@@ -164,30 +167,3 @@ def _data_uri(path: Path) -> str:
     """Return the content of an image file as a data URI."""
     mime_type = mimetypes.guess_type(path.name)[0] or "image/jpeg"
     return f"data:{mime_type};base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
-def _formats(summary: dict[str, Any], directory: Path) -> list[dict[str, Any]]:
-    """Return the rows of the table of formats: PyTorch, then each export. None: not recorded."""
-    base_size, size = _checkpoint_sizes(summary, directory)
-    pytorch = {
-        "format": "PyTorch",
-        "base_size": base_size,
-        "size": size,
-        "difference": None,
-        "base_latency": summary["base"]["latency_ms"],
-        "latency": summary["final"]["latency_ms"],
-        "device": summary["device"],
-    }
-    exports = [
-        {
-            "format": export["format"],
-            "base_size": None,
-            "size": export["size_bytes"],
-            "difference": export["max_abs_diff"],
-            "base_latency": export.get("base_latency_ms"),
-            "latency": export["latency_ms"],
-            "device": export.get("device"),
-        }
-        for export in summary.get("exports") or []
-    ]
-    return [{**row, "ratio": _ratio(row["base_latency"], row["latency"])} for row in (pytorch, *exports)]

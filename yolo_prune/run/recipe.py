@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from yolo_prune.costs.latency import Latency
 from yolo_prune.errors import RequestError
 from yolo_prune.evaluation.examples import example_paths, write_examples
 from yolo_prune.evaluation.export import export
@@ -27,6 +28,7 @@ from yolo_prune.recovery.fine_tuning import Training, fine_tune
 from yolo_prune.recovery.objectives import LABELS
 from yolo_prune.reporting.reading import read_progress, read_summary
 from yolo_prune.reporting.report import write_report
+from yolo_prune.run.baselines import beating, measure_smaller_images
 from yolo_prune.run.clock import Clock
 from yolo_prune.run.exporting import conditions_of_export, require_calibration
 from yolo_prune.run.journal import Journal
@@ -138,7 +140,9 @@ def carry_out(run: Run) -> PruneResult:
         run.summary.examples = _draw_examples(run, checkpoint)
     for format in run.request.parsed.exports:
         with run.step(f"export to {format}"):
-            _export(run, checkpoint, format)
+            _export(run, checkpoint, plan, format)
+    with run.step("measuring the base on smaller images"):
+        _measure_smaller_images(run, checkpoint)
     with run.step("the report"):
         run.save()
         write_report(run.directory)
@@ -254,7 +258,11 @@ def _save_result(run: Run, plan: PruningPlan, stage: Stage) -> Path:
             f"({stage.base_latency_ms:.1f} ms)"
         )
     summary.layers = _layers(request, plan)
-    summary.exports = []
+    summary.exports, summary.smaller_images = [], []
+    latency = request.problem.costs.measured.get(Latency.name)
+    if latency is not None:
+        profile, predicted = latency.profile, latency.predict(plan.widths)
+        summary.profile = {"title": profile.title, "base_ms": profile.base_ms, "predicted_ms": predicted}
     return checkpoint
 
 
@@ -269,11 +277,31 @@ def _draw_examples(run: Run, checkpoint: Path) -> list[dict[str, str]]:
     return write_examples(models, images, run.directory, arguments)
 
 
-def _export(run: Run, checkpoint: Path, format: Format) -> None:
+def _export(run: Run, checkpoint: Path, plan: PruningPlan, format: Format) -> None:
     request = run.request
     conditions = conditions_of_export(request, run.directory)
     LOGGER.info(f"exporting base and slimmed model to {format}, and comparing with PyTorch")
-    run.summary.exports.append(export(checkpoint, format, conditions, request.base))
+    exported = export(checkpoint, format, conditions, request.base)
+    if exported.disturbed:
+        run.summary.note(f"other work disturbed the times of {format}: they differ by over a quarter of the median")
+    latency = request.problem.costs.measured.get(Latency.name)
+    if latency and (latency.profile.runtime, latency.profile.precision) == (exported.format, exported.precision):
+        exported = replace(exported, predicted_latency_ms=latency.predict(plan.widths))
+    run.summary.exports.append(exported)
+
+
+def _measure_smaller_images(run: Run, checkpoint: Path) -> None:
+    """Measure the base on smaller images, and add a note where that beats the slimmed model."""
+    request, summary = run.request, run.summary
+    summary.smaller_images = measure_smaller_images(request, request.base.opened(checkpoint))
+    metric = summary.final.metric(request.metric.key)
+    better = beating(summary.smaller_images, metric)
+    if better is not None:
+        summary.note(
+            f"the base on images of {better.imgsz} pixels beats the slimmed model on {better.runtime}: it takes "
+            f"{better.latency_ratio:.0%} of the base's time, the slimmed model {better.slimmed_ratio:.0%}, and its "
+            f"{request.metric.title} is {better.metric:.3f}, not {metric:.3f}; take it, or slim less and use both"
+        )
 
 
 def _layers(request: Request, plan: PruningPlan) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from yolo_prune.evaluation.accuracy import Accuracy
 from yolo_prune.evaluation.export import Exported
 from yolo_prune.files import write_json
 from yolo_prune.host.metrics import Metric
+from yolo_prune.run.baselines import OnSmallerImages
 from yolo_prune.version import __version__
 
 PACKAGES = ("ultralytics", "torch", "pycocotools", "onnx", "onnxruntime")
@@ -108,6 +109,9 @@ class Summary:
         base, rounds, final: stages.
         prepared: the base after pruning-aware training.
         exports: exported files.
+        smaller_images: the base on smaller images.
+        profile: of the device that latency was planned for: its "title", "base_ms", and the "predicted_ms" of the
+            result; None without a latency target.
         layers: each with "name", "stage", and its channels "before" and "after".
         scores: of each round, see `score_histogram`.
         examples: drawings of val images, see `write_examples`.
@@ -136,6 +140,8 @@ class Summary:
     rounds: list[Stage] = field(default_factory=list)
     final: Stage | None = None
     exports: list[Exported] = field(default_factory=list)
+    smaller_images: list[OnSmallerImages] = field(default_factory=list)
+    profile: dict[str, Any] | None = None
     layers: list[dict[str, Any]] = field(default_factory=list)
     scores: list[dict[str, Any] | None] = field(default_factory=list)
     examples: list[dict[str, str]] = field(default_factory=list)

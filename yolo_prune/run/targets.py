@@ -68,5 +68,6 @@ class Target:
         """Return the absolute target for an original of that cost. Raises RequestError if it is above the cost."""
         full = base[self.kind]
         if self.absolute is not None and self.absolute > full:
-            raise RequestError(f"target-{self.kind} is {self.absolute:,g}; the model has only {full:,.6g}")
+            spec = ".4g" if self.kind in UNITS else ",.0f"
+            raise RequestError(f"target-{self.kind} is {self.absolute:{spec}}; the model has only {full:{spec}}")
         return self.absolute if self.share is None else self.share * full

@@ -1,0 +1,75 @@
+import json
+
+import pytest
+
+from tests.cli.command import run
+from yolo_prune import YOLO, RequestError
+from yolo_prune.demo import MODEL
+from yolo_prune.host.exporting import export_model
+from yolo_prune.run.benchmark import benchmark_files
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("exported")
+    YOLO(MODEL).copied().save(directory / "scenes.pt")
+    return export_model(directory / "scenes.pt", "onnx", "fp32", 160)
+
+
+@pytest.mark.slow
+def test_checkpoints_and_exports_are_measured_side_by_side(exported, scenes, monkeypatch, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    arguments = [
+        "benchmark",
+        MODEL,
+        exported,
+        f"imgsz={160}",
+        "--data",
+        scenes,
+        "--threads",
+        1,
+        "--out",
+        page,
+        "--json",
+    ]
+    assert run(monkeypatch, *arguments) == 0
+    measured = json.loads(capsys.readouterr().out)
+    pytorch, onnx = measured["files"]
+    assert (pytorch["runtime"], onnx["runtime"]) == ("pytorch", "onnx")
+    assert (pytorch["precision"], onnx["precision"]) == ("fp32", "fp32")
+    assert pytorch["imgsz"] == onnx["imgsz"] == 160
+    assert pytorch["ratio"] == 1
+    assert onnx["median_ms"] > onnx["spread_ms"] >= 0
+    assert onnx["map50_95"] == pytest.approx(pytorch["map50_95"], abs=0.02)
+    assert measured["threads"] == 1
+    text = page.read_text()
+    assert "scenes.onnx" in text
+    assert 'id="chart-plot"' in text
+
+
+@pytest.mark.slow
+def test_checkpoints_are_exported_first_where_a_runtime_is_named():
+    measured = benchmark_files([str(MODEL), str(MODEL)], runtime="onnx", imgsz=64)
+    assert [file["runtime"] for file in measured["files"]] == ["onnx", "onnx"]
+    assert measured["files"][1]["ratio"] == pytest.approx(1, abs=0.5)
+    assert measured["files"][0]["map50_95"] is None
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "words"),
+    [
+        ([], {}, "benchmark needs a file"),
+        (["none.onnx"], {}, r"none\.onnx: there is no such file"),
+        ([__file__], {}, "is of no known format"),
+        ([str(MODEL)], {"runtime": "onxx"}, "did you mean 'onnx'"),
+    ],
+)
+def test_bad_input_is_one_line(files, options, words):
+    with pytest.raises(RequestError, match=words):
+        benchmark_files(files, **options)
+
+
+def test_a_damaged_file_is_one_line(tmp_path):
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    with pytest.raises(RequestError, match=r"bad\.onnx: cannot be opened"):
+        benchmark_files([str(tmp_path / "bad.onnx")])

@@ -1,0 +1,88 @@
+"""The simple way to a faster model: the base itself on smaller images, measured beside the result."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import torch
+
+from yolo_prune.evaluation.export import opened
+from yolo_prune.evaluation.latency import eager_run
+from yolo_prune.evaluation.runtimes import Run
+from yolo_prune.evaluation.timing import time_alternately
+from yolo_prune.host.blocks import largest_stride
+from yolo_prune.host.console import LOGGER, quiet
+from yolo_prune.host.model import YOLO
+from yolo_prune.host.validators import results, validate
+from yolo_prune.run.request import Request
+
+SHARES = (0.9, 0.8, 0.7)  # of the image size
+SECONDS = 1.5  # that each model is timed for
+
+
+@dataclass(frozen=True)
+class OnSmallerImages:
+    """The base on images of another size.
+
+    Attributes:
+        imgsz: pixels.
+        latency_ms: median time of one image.
+        latency_ratio: to the base at its own size, the median over pairs of runs.
+        slimmed_ratio: the same of the slimmed model at the base's size, which was timed alternately.
+        runtime: that ran all of them: the name of an export format, or "pytorch".
+        metric: the task's metric on the val split.
+    """
+
+    imgsz: int
+    latency_ms: float
+    latency_ratio: float
+    slimmed_ratio: float
+    runtime: str
+    metric: float
+
+
+def measure_smaller_images(request: Request, slimmed: YOLO) -> list[OnSmallerImages]:
+    """Time and validate the base at smaller image sizes, and time the slimmed model beside it.
+
+    They run in the format of the first export in float32, or in PyTorch where there is none.
+    """
+    stride = int(largest_stride(request.base.model))
+    sizes = dict.fromkeys(max(stride, round(request.imgsz * share / stride) * stride) for share in SHARES)
+    sizes = [size for size in sizes if size < request.imgsz]
+    if request.dataset is None or request.dataset.fallback or request.unlabelled or not sizes:
+        return []
+    LOGGER.info(f"measuring the base on smaller images, of {', '.join(map(str, sizes))} pixels")
+    formats = [format for format in request.parsed.exports if format.precision == "fp32"][:1]
+    models = [(request.base, request.imgsz), (slimmed, request.imgsz), *((request.base, size) for size in sizes)]
+    with ExitStack() as stack:
+        runs = [_run(request, yolo, size, formats, stack) for yolo, size in models]
+        timings = time_alternately(runs, SECONDS * len(runs))
+    runtime = formats[0].runtime if formats else "pytorch"
+    return [
+        OnSmallerImages(size, timing.median_ms, timing.ratio, timings[1].ratio, runtime, _metric(request, size))
+        for size, timing in zip(sizes, timings[2:], strict=True)
+    ]
+
+
+def beating(smaller: list[OnSmallerImages], metric: float | None) -> OnSmallerImages | None:
+    """Return the base on smaller images that is as fast as the slimmed model and more accurate, if there is one."""
+    faster = [each for each in smaller if metric is not None and each.latency_ratio <= each.slimmed_ratio]
+    better = [each for each in faster if each.metric >= metric]
+    return max(better, key=lambda each: each.metric, default=None)
+
+
+def _run(request: Request, yolo: YOLO, imgsz: int, formats: list, stack: ExitStack):
+    run: Run
+    if formats:
+        run = stack.enter_context(opened(yolo, formats[0], imgsz, request.options.threads)).run
+    else:
+        run = eager_run(yolo.model, request.options.threads)
+    image = torch.rand(1, request.channels, imgsz, imgsz, generator=torch.Generator().manual_seed(0)).numpy()
+    return lambda: run(image)
+
+
+def _metric(request: Request, imgsz: int) -> float:
+    with quiet():
+        arguments = {**request.validation_arguments, "imgsz": imgsz}
+        return results(validate(request.base.copied(), request.dataset, arguments))[request.metric.key]
