@@ -23,9 +23,12 @@ def test_help_fits_a_screen_and_groups_the_options():
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [("yolo-prune ", {"benchmark", "profile", "info", "report", "compare", "sensitivity"}), ("yolo-prune --target", {"--target-macs",
-      "--target-params"}), ("yolo-prune sensitivity --fig", {"--figure"})],
-)  # fmt: skip
+    [
+        ("yolo-prune ", {"benchmark", "profile", "info", "report", "compare", "sensitivity"}),
+        ("yolo-prune --target", {"--target-macs", "--target-params", "--target-latency", "--target-size"}),
+        ("yolo-prune sensitivity --fig", {"--figure"}),
+    ],
+)
 def test_a_shell_completes_what_is_typed(words, expected):
     environment = {"_YOLO_PRUNE_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
     done = subprocess.run([sys.executable, "-m", "yolo_prune.cli"], env={**os.environ, **environment},

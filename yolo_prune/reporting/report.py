@@ -91,7 +91,7 @@ def _cards(summary: dict[str, Any], directory: Path) -> list[Card]:
     """Return the cards at the head of the page. Values that were not measured after slimming are omitted."""
     base, final, metric = summary["base"], summary["final"], summary["metric"]
     metrics = metric_value(base, metric["key"]), metric_value(final, metric["key"])
-    latencies = base["latency_ms"], final["latency_ms"]
+    latencies = final.get("base_latency_ms") or base["latency_ms"], final["latency_ms"]
     change = "" if None in metrics else f"{metrics[1] - metrics[0]:+.3f}"
     agreements = base.get("agreement"), final.get("agreement")
     cards = [

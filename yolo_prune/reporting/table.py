@@ -32,7 +32,7 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
             _number(metric_value(stage, key, "metrics_before_training"), ".3f"),
             _number(metric_value(stage, key), ".3f"),
             *(_number(stage.get(name), ".3f") for name in others),
-            _number(stage["latency_ms"], ".1f", " ms"),
+            _latency(stage),
         )
         for name, stage in stages(summary)
     ]
@@ -53,6 +53,12 @@ def table(summary: dict[str, Any]) -> Table:
 def _with_share(value: int, base: int, scale: float, unit: str) -> str:
     """Return a cost in multiples of `scale`, followed by its share of the base's cost."""
     return f"{value / scale:.3f} {unit} {value / base:6.1%}"
+
+
+def _latency(stage: dict[str, Any]) -> str:
+    """Return the latency of a stage, and its ratio to the base, which was timed alternately."""
+    ratio = stage.get("latency_ratio")
+    return _number(stage["latency_ms"], ".1f", " ms") + ("" if ratio is None else f" {ratio:4.0%}")
 
 
 def _number(value: float | None, spec: str, unit: str = "") -> str:
