@@ -6,11 +6,11 @@
 Nothing is trained, so that the plans are compared and not their recovery. Every run is `prune()` with --epochs 0; its
 directory stays below --out. A finished run is not done again. --show only prints what is there.
 
-A latency is the median over pairs of runs of the exported slimmed model and the exported base, which are run alternately
-on one image. "arrived" is the share of the removed MACs that arrives as time: (1 - latency) / (1 - MACs). "MACs plan" is
-the mAP50-95 on val of plans for MACs at the same measured latency, interpolated between those of --macs; with widths that
-are multiples of 1 (the old default) and of 8. "smaller image" is that of the base on a smaller image of the same measured
-latency, interpolated between those that the run measures. A dash means that the range does not contain the latency.
+A latency is the median over pairs of runs of the exported slimmed model and the exported base, which are run in turns
+on one image. "arrived" is the share of the removed MACs that arrives as time: (1 - latency) / (1 - MACs). "MACs plan"
+is the mAP50-95 on val of plans for MACs at the same measured latency, interpolated between those of --macs; with widths
+that are multiples of 1 (the old default) and of 8. "smaller image" is that of the base on a smaller image of the same
+measured latency, interpolated between those that the run measures. A dash means that the range does not contain it.
 """
 
 from __future__ import annotations

@@ -75,6 +75,7 @@ def full(directory: Path) -> dict[str, Any]:
                 "device": "cpu",
             },
         ],
+        profile={"title": "onnx 1.2 (fp32, 1 thread) on a processor", "base_ms": 16.0, "predicted_ms": 10.0},
         smaller_images=[
             {
                 "imgsz": 288,

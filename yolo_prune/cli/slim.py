@@ -76,7 +76,7 @@ def slim(
     print_json(result.summary, stdout)
 
 
-def _line(exported: dict[str, Any]) -> str:
+def _line(exported: dict[str, Any], profile: dict[str, Any] | None) -> str:
     """Return what the terminal shows of an export."""
     predicted, base_ms, difference = (
         exported[key] for key in ("predicted_latency_ms", "base_latency_ms", "max_abs_diff")
@@ -84,7 +84,7 @@ def _line(exported: dict[str, Any]) -> str:
     parts = [
         f"{exported['format']} {exported['precision']}: {exported['path']}",
         f"{exported['latency_ms']:.1f} ms, {exported['latency_ratio']:.0%} of the base's {base_ms:.1f} ms",
-        f"{predicted / base_ms:.0%} predicted" if predicted else "",
+        f"{predicted / profile['base_ms']:.0%} predicted" if predicted else "",
         f"agrees with PyTorch to {difference:.2g}" if difference is not None else "",
         f"mAP50-95 {exported['map50_95']:.3f} of {exported['base_map50_95']:.3f}" if exported["map50_95"] else "",
     ]
@@ -98,7 +98,7 @@ def _print_result(result: Any, stderr: bool) -> None:
     out = console(stderr)
     out.print(table(result.summary))
     for exported in result.summary["exports"]:
-        out.print(_line(exported))
+        out.print(_line(exported, result.summary["profile"]))
     for note in result.summary["notes"]:
         out.print(f"note: {note}")
     out.print(f"results: {result.directory}")

@@ -42,7 +42,7 @@ def _exports(summary: Summary) -> Iterator[tuple[str, ...]]:
         if base_ms is not None:
             yield _row(name, "base", base_ms, 1.0, export.get("base_size_bytes"), export.get("base_map50_95"))
         ratio = export.get("latency_ratio") or _ratio(base_ms, own_ms)
-        predicted = _ratio(base_ms, export.get("predicted_latency_ms"))
+        predicted = _ratio((summary.get("profile") or {}).get("base_ms"), export.get("predicted_latency_ms"))
         yield _row(name, "slimmed", own_ms, ratio, export["size_bytes"], export.get("map50_95"), predicted,
                    export["max_abs_diff"])  # fmt: skip
 

@@ -142,6 +142,8 @@ class _Descent:
         units = tie.kept - tie.keeps[index]
         first = tie.size - tie.kept
         mean = sum(tie.scores[first : first + units]) / units
+        if self.lookahead > 1:  # scores are those of single units: of a large part of a layer, each is worth more
+            mean *= tie.size / tie.keeps[index]
         share = sum(weight * saving[kind] / self.problem.base[kind] for kind, weight in self.weights.items())
         if share <= 0:  # a layer that runs in training only costs nothing; a step of a staircase may save nothing
             return math.inf
