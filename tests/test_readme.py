@@ -33,6 +33,9 @@ ELSEWHERE = {
     "--export",
     "--protect",
     "--regularize",
+    "--target-latency",
+    "profile",
+    "benchmark",
 }  # other tests run what these options do
 
 
@@ -95,6 +98,7 @@ def workplace(scenes_model, tmp_path, monkeypatch):
 def test_every_command_is_understood(tmp_path, monkeypatch):
     for name in ("my-images", "frames"):
         (tmp_path / name).mkdir()
+    (tmp_path / "laptop.json").touch()
     monkeypatch.chdir(tmp_path)
     own = {entry.name for entry in table()}
     for _, *words in _commands("yolo-prune"):

@@ -5,6 +5,7 @@ import pytest
 
 from tests.host.checkpoints import SHORT
 from yolo_prune import YOLO
+from yolo_prune.demo.scenes import write_scenes
 from yolo_prune.host.ending import WINDOW, Ending
 from yolo_prune.host.training import finished_checkpoint, train
 
@@ -63,7 +64,8 @@ def test_the_time_shortens_a_training_to_the_epochs_that_fit():
 
 
 @pytest.mark.slow
-def test_a_shortened_training_of_ultralytics_is_finished(scenes_model, scenes, tmp_path):
+def test_a_shortened_training_of_ultralytics_is_finished(scenes_model, tmp_path):
+    scenes = write_scenes(tmp_path / "scenes", train=8, val=4, size=64)
     yolo, place = YOLO(scenes_model), {"data": scenes, "project": str(tmp_path), "name": "run"}
     train(yolo, {**SHORT, **place, "epochs": 50}, ending=Ending(seconds=0.1))
     assert yolo.trainer.epoch == 0

@@ -5,6 +5,7 @@ import pytest
 from tests.cli.command import run
 from yolo_prune import YOLO, RequestError
 from yolo_prune.demo import MODEL
+from yolo_prune.demo.scenes import write_scenes
 from yolo_prune.host.exporting import export_model
 from yolo_prune.run.benchmark import benchmark_files
 
@@ -14,6 +15,11 @@ def exported(tmp_path_factory):
     directory = tmp_path_factory.mktemp("exported")
     YOLO(MODEL).copied().save(directory / "scenes.pt")
     return export_model(directory / "scenes.pt", "onnx", "fp32", 160)
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    return write_scenes(tmp_path / "scenes", train=2, val=8, size=160)
 
 
 @pytest.mark.slow

@@ -116,7 +116,7 @@ def test_everything_is_resolved_once(scenes_model):
     assert request.imgsz == 64  # as the checkpoint records
     assert request.problem.target == {"params": 0.8 * costs.full["params"]}
     assert str(request.parsed.expression) == "mean(expressiveness:deviation)*global(taylor)"
-    assert (request.epochs, request.steps, request.reconstructs, request.averages) == (10, 2, True, False)
+    assert (request.epochs, request.steps, request.reconstructs, request.averages) == (20, 2, True, False)
     assert request.goal(0.5)["params"] == pytest.approx(0.8**0.5 * costs.full["params"])
     resolved = request.resolved_options()
     assert (resolved["criterion"], resolved["cost_exponent"], resolved["steps"]) == ("expressiveness*taylor", 1.0, 2)

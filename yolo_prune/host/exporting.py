@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,24 +38,22 @@ def export_model(
         RequestError: Ultralytics cannot export the model in this format and precision.
     """
     images = dict(calibration or {}) if precision == "int8" else {}
-    with quiet(), no_output():  # converters print all they do
-        try:
-            path = YOLO(checkpoint).export(
-                format=format, imgsz=imgsz, device="cpu", quantize=QUANTIZE[precision], **images
-            )
-        except Exception as error:  # what the exporter calls can fail in any way
-            reason = in_one_line(error, None)
-            raise RequestError(f"export {format}:{precision}: Ultralytics cannot export the model: {reason}") from error
-    return _named(Path(path), checkpoint.stem, precision)
-
-
-def _named(path: Path, stem: str, precision: str) -> Path:
-    """Give an exported file or folder a name that says its precision, as Ultralytics does for int8 only."""
-    if precision != "fp16" or "fp16" in path.name:
-        return path
-    named = path.with_name(path.name.replace(stem, f"{stem}_fp16", 1))
-    shutil.rmtree(named, ignore_errors=True)
-    return path.replace(named)
+    with tempfile.TemporaryDirectory() as directory:
+        # Ultralytics names files after the checkpoint, and says int8 in the name, but not half precision.
+        source = Path(directory, f"{checkpoint.stem}{'_fp16' if precision == 'fp16' else ''}.pt")
+        shutil.copyfile(checkpoint, source)
+        with quiet(), no_output():  # converters print all they do
+            try:
+                path = YOLO(source).export(
+                    format=format, imgsz=imgsz, device="cpu", quantize=QUANTIZE[precision], **images
+                )
+            except Exception as error:  # what the exporter calls can fail in any way
+                raise RequestError(
+                    f"export {format}:{precision}: Ultralytics cannot export the model: {in_one_line(error, None)}"
+                ) from error
+        target = checkpoint.parent / Path(path).name
+        shutil.rmtree(target, ignore_errors=True)
+        return Path(shutil.move(path, target))
 
 
 def metric_of_file(path: Path, dataset: Dataset, arguments: Mapping[str, Any]) -> float:

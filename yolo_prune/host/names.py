@@ -48,6 +48,7 @@ NAMES: dict[str, str] = {
     "ultralytics.nn.tasks:yaml_model_load": "the yaml of a stock model",
     "ultralytics.utils:DATASETS_DIR": "where datasets for classification are, by name",
     "ultralytics.utils.checks:check_imgsz": "an image size that the stride divides",
+    "ultralytics.utils:USER_CONFIG_DIR": "where Ultralytics keeps its settings; latency profiles lie below it",
     "ultralytics.utils.downloads:GITHUB_ASSETS_NAMES": "checkpoints that Ultralytics downloads by name",
     "ultralytics.utils.files:increment_path": "the name of a new run",
     "ultralytics.utils.patches:imread": "images of a folder, with any characters in their paths",

@@ -159,8 +159,8 @@ class Options:
     )  # fmt: skip
     average: bool | None = option(
         TRAINING, None, None, "Average weights before and after training.",
-        "The share that loses least on held-out training images is kept. It is the default where a trained model "
-        "learns from 32 labelled images or more, except for classification and with `--regularize`.",
+        "The share that loses least on held-out training images is kept. It is the default where a trained model is "
+        "trained on 32 labelled images or more, except for classification and with `--regularize`.",
     )  # fmt: skip
     regularize: str | None = option(
         TRAINING, None, "NAME:S", "Train with a penalty first, as contribution:1.",

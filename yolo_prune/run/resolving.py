@@ -80,8 +80,7 @@ def averages(options: Options, untrained: bool, task: str, images: Images, epoch
             f"average needs epochs of a trained model on {4 * LEAST_HELD_OUT} images or more, and works neither for "
             "classification nor with regularize or retrain-outputs"
         )
-    on_labels = learns_from(options, untrained) == "labels"
-    return possible and (on_labels if options.average is None else options.average)
+    return possible and options.average is not False
 
 
 def patience(options: Options, learns_from: str) -> int | None:
@@ -98,7 +97,7 @@ def held_out(
     """Return the images that training leaves out, where something is decided on them."""
     if epochs and unlabelled:
         return images.calibration.held_out() or images.calibration.judging
-    if epochs and learns_from != "labels" and options.max_map_drop is None:
+    if epochs and images.calibration and learns_from != "labels" and options.max_map_drop is None:
         return images.calibration.held_out()
     if not epochs or not (averages or options.max_map_drop is not None):
         return None
