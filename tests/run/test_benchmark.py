@@ -1,8 +1,9 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
-from tests.cli.command import run
 from yolo_prune import YOLO, RequestError
 from yolo_prune.demo import MODEL
 from yolo_prune.demo.scenes import write_scenes
@@ -23,23 +24,11 @@ def scenes(tmp_path):
 
 
 @pytest.mark.slow
-def test_checkpoints_and_exports_are_measured_side_by_side(exported, scenes, monkeypatch, tmp_path, capsys):
+def test_checkpoints_and_exports_are_measured_side_by_side(exported, scenes, tmp_path):
     page = tmp_path / "page.html"
-    arguments = [
-        "benchmark",
-        MODEL,
-        exported,
-        f"imgsz={160}",
-        "--data",
-        scenes,
-        "--threads",
-        1,
-        "--out",
-        page,
-        "--json",
-    ]
-    assert run(monkeypatch, *arguments) == 0
-    measured = json.loads(capsys.readouterr().out)
+    words = ["benchmark", MODEL, exported, "imgsz=160", "--data", scenes, "--threads", 1, "--out", page, "--json"]
+    command = [sys.executable, "-m", "yolo_prune.cli", *map(str, words)]
+    measured = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     pytorch, onnx = measured["files"]
     assert (pytorch["runtime"], onnx["runtime"]) == ("pytorch", "onnx")
     assert (pytorch["precision"], onnx["precision"]) == ("fp32", "fp32")

@@ -33,7 +33,7 @@ def test_what_training_ruins_is_not_kept(yolov8n_bccd, tmp_path):
         *(tmp_path / "out" / "training.txt").read_text().splitlines()
     }
     assert len(left_out) == 10
-    everything = YOLO(yolov8n_bccd).prune(**options, average=False, out=tmp_path / "all")
+    everything = YOLO(yolov8n_bccd).prune(**options, average=False, learn_from="labels", out=tmp_path / "all")
     assert everything.summary["final"]["map50_95"] < final["map50_95"] - 0.1
     assert everything.summary["final"]["training_kept"] is None
     assert not (tmp_path / "all" / "training.txt").exists()
