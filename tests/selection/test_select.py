@@ -209,3 +209,14 @@ def test_steps_that_are_too_coarse_name_the_nearest_targets(costs):
     removed = select(problem_of(costs, {"macs": (below + 0.1) / 100}, scores=scores, limits=limits))
     assert removed.keys() == {free}
     assert kept_shares(costs, removed)["macs"] == pytest.approx(below / 100, abs=0.001)
+
+
+def test_where_costs_have_stairs_no_layer_pays_for_all(costs):
+    """Scores are those of single units. Where all are equal, every group loses about the same share."""
+    groups = costs.network.groups
+    scores = {group.name: torch.ones(group.size) for group in groups}
+    goal = {Blocks.name: 0.75 * costs.full[Blocks.name]}
+    removed = select(Problem(groups, costs, goal, scores, Limits(round_to=4, max_layer_ratio=0.9), cost_exponent=0.0))
+    shares = [len(removed.get(group.name, ())) / group.size for group in groups]
+    assert max(shares) < 0.6
+    assert sum(shares) / len(shares) > 0.1
