@@ -58,6 +58,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "labels": {"learn_from": "labels"},
     "Ultralytics' distillation": {"learn_from": "labels", "distill_model": "base"},
     "original": ORIGINAL,
+    "original, not averaged": {**ORIGINAL, "average": False},
     "both": {"learn_from": "both"},
     "original, 2 rounds": {**ORIGINAL, "rounds": 2},
     "original, 3 rounds": {**ORIGINAL, "rounds": 3},

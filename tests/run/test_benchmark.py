@@ -15,7 +15,7 @@ from yolo_prune.run.benchmark import benchmark_files
 def exported(tmp_path_factory):
     directory = tmp_path_factory.mktemp("exported")
     YOLO(MODEL).copied().save(directory / "scenes.pt")
-    return export_model(directory / "scenes.pt", "onnx", "fp32", 160)
+    return export_model(directory / "scenes.pt", directory, "onnx", "fp32", 160)
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from yolo_prune.cli.shared import (
     cli,
     console,
     from_table,
+    only_imgsz,
     page_path,
     prepare,
     print_json,
-    with_train_args,
 )
 from yolo_prune.run.options import IMAGES, RESULTS
 
@@ -36,18 +36,15 @@ def benchmark(
     The last words may be imgsz=640, the size of the image that checkpoints are timed with.
     """
     stdout = prepare(as_json)
-    from yolo_prune.errors import RequestError
     from yolo_prune.host.console import output_of_run
     from yolo_prune.reporting.benchmark import benchmark_table, write_benchmark
     from yolo_prune.run.benchmark import benchmark_files
 
     page = out and page_path(out)
-    arguments = with_train_args({}, [word for word in files if "=" in word])
-    if arguments.keys() - {"imgsz"}:
-        raise RequestError(f"{sorted(arguments)[0]!r} does not belong to benchmark; the only key=value is imgsz=640")
+    imgsz = only_imgsz("benchmark", [word for word in files if "=" in word])
     paths = [word for word in files if "=" not in word]
     with output_of_run():
-        measured = benchmark_files(paths, data, runtime, threads, arguments.get("imgsz"))
+        measured = benchmark_files(paths, data, runtime, threads, imgsz)
     screen = console(stderr=as_json)
     screen.print(benchmark_table(measured))
     if page:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import rich_click as click
 
-from yolo_prune.cli.shared import CONTEXT, DEBUG, SAFE, TRAIN_ARGS, cli, from_table, page_path, prepare, with_train_args
+from yolo_prune.cli.shared import CONTEXT, DEBUG, SAFE, TRAIN_ARGS, cli, from_table, only_imgsz, page_path, prepare
 from yolo_prune.run.options import IMAGES, RESULTS, TARGET
 
 
@@ -30,16 +28,12 @@ def profile(
     """
     prepare(safe_load=safe_load)
     from yolo_prune.api import load
-    from yolo_prune.errors import RequestError
     from yolo_prune.host.console import output_of_run
     from yolo_prune.run.profile import write_pack_of, write_profile
 
-    arguments = with_train_args({}, train_args)
-    if arguments.keys() - {"imgsz"}:
-        raise RequestError(f"{sorted(arguments)[0]!r} does not belong to profile; the only key=value is imgsz=640")
-    path = page_path(pack or out)
+    imgsz, path = only_imgsz("profile", train_args), page_path(pack or out)
     with output_of_run():
         if pack:
-            write_pack_of(load(model), runtime, Path(path), arguments.get("imgsz"))
+            write_pack_of(load(model), runtime, path, imgsz)
         else:
-            write_profile(load(model), runtime, Path(path), arguments.get("imgsz"), threads)
+            write_profile(load(model), runtime, path, imgsz, threads)

@@ -83,6 +83,17 @@ def with_train_args(asked: dict[str, Any], words: Iterable[str]) -> dict[str, An
     return asked | arguments
 
 
+def only_imgsz(command: str, words: Iterable[str]) -> int | None:
+    """Return the value of imgsz=640, None where it is not given. Raises RequestError for any other key=value."""
+    from yolo_prune.errors import RequestError
+
+    arguments = with_train_args({}, words)
+    others = sorted(arguments.keys() - {"imgsz"})
+    if others:
+        raise RequestError(f"{others[0]!r} does not belong to {command}; the only key=value is imgsz=640")
+    return arguments.get("imgsz")
+
+
 def page_path(out: str) -> Path:
     """Return the path of a page, and make its folder. Raises RequestError if it cannot be written."""
     from yolo_prune.errors import RequestError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 import numpy as np
@@ -35,16 +36,16 @@ class Latency(CostKind):
     Args:
         profile: of the device; None: what is registered, which knows no device.
         network: the structure of the original.
-        scale: by which the measured time of a slimmed model was larger than the predicted one.
     """
 
     name = "latency"
     noun = "latency"
 
-    def __init__(self, profile: LatencyProfile | None = None, network: Network | None = None, scale: float = 1.0):
+    def __init__(self, profile: LatencyProfile | None = None, network: Network | None = None):
         if profile is None:
             return
-        self.profile, self.network, self.scale = profile, network, scale
+        self.profile, self.network = profile, network
+        self.scale = 1.0  # by which slimmed models were slower than predicted
         surfaces = {kind: Surface(grid, profile.odd.get(kind, ())) for kind, grid in profile.blocks.items()}
         self._surfaces = {name: surfaces[kind] for name, kind in profile.layers.items()}
         self._alone: dict[tuple[str, Width], float] = {}
@@ -54,7 +55,9 @@ class Latency(CostKind):
 
     def scaled(self, by: float) -> Latency:
         """Return the same prediction times a factor, for what is no longer the original."""
-        return Latency(self.profile, self.network, self.scale * by)
+        other = copy.copy(self)
+        other.scale = self.scale * by
+        return other
 
     def of_layer(self, name: str, shape: LayerShape, width: Width) -> float:
         return float(self.scale * (self._terms(name, shape, width) @ self._factors[:4]))

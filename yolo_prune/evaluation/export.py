@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -97,7 +96,7 @@ def export(checkpoint: Path, format: Format, conditions: Conditions, base: YOLO 
         ExportError: an output differs by more than 1e-3 of its largest value, in fp32.
     """
     runtime = get_runtime(format.runtime)
-    path = _export(checkpoint, format, conditions)
+    path = _export(checkpoint, checkpoint.parent, format, conditions)
     base_path = base and _export_base(base, checkpoint.parent, format, conditions)
     paths = [path] if base_path is None else [base_path, path]
     sessions = [runtime.open(each, conditions.threads, format.precision) for each in paths]
@@ -134,23 +133,21 @@ def opened(yolo: YOLO, format: Format, imgsz: int, threads: int | None = None) -
     with tempfile.TemporaryDirectory() as directory:
         checkpoint = Path(directory, "model.pt")
         yolo.copied().save(checkpoint)
-        path = export_model(checkpoint, format.runtime, format.precision, imgsz)
+        path = export_model(checkpoint, checkpoint.parent, format.runtime, format.precision, imgsz)
         yield get_runtime(format.runtime).open(path, threads, format.precision)
 
 
-def _export(checkpoint: Path, format: Format, conditions: Conditions) -> Path:
-    return export_model(checkpoint, format.runtime, format.precision, conditions.imgsz, conditions.calibration or {})
+def _export(checkpoint: Path, directory: Path, format: Format, conditions: Conditions) -> Path:
+    where = checkpoint, directory
+    return export_model(*where, format.runtime, format.precision, conditions.imgsz, conditions.calibration)
 
 
 def _export_base(base: YOLO, directory: Path, format: Format, conditions: Conditions) -> Path:
-    """Export the base through a temporary checkpoint, which Ultralytics' exporter writes beside."""
+    """Export the base into a directory, through a temporary checkpoint."""
     with tempfile.TemporaryDirectory() as temporary:
         checkpoint = Path(temporary, "base.pt")
         base.copied().save(checkpoint)
-        exported = _export(checkpoint, format, conditions)
-        path = directory / exported.name
-        shutil.rmtree(path, ignore_errors=True)
-        return Path(shutil.move(exported, path))
+        return _export(checkpoint, directory, format, conditions)
 
 
 def _difference(session: Session, checkpoint: Path, format: Format, conditions: Conditions) -> float:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-import numpy as np
-import torch
 from torch import nn
 
-from yolo_prune.evaluation.comparison import flat
-from yolo_prune.evaluation.runtimes import Outputs, Run
-from yolo_prune.evaluation.timing import Timing, time_alternately
+from yolo_prune.evaluation.runtimes import Run
+from yolo_prune.evaluation.runtimes.torchscript import run_of_module
+from yolo_prune.evaluation.timing import Timing, on_noise, time_alternately
+
+PYTORCH = "pytorch"  # what stands for a runtime where a model is not exported
 
 
 def time_models(
@@ -26,9 +26,8 @@ def time_models(
         threads: of the processor; None: as many as PyTorch uses.
         seconds: how long to measure, for each model.
     """
-    image = torch.rand(1, channels, imgsz, imgsz).numpy()
-    runs = [eager_run(model, threads) for model in models]
-    return time_alternately([lambda run=run: run(image) for run in runs], seconds * len(models))
+    runs = [on_noise(eager_run(model, threads), (1, channels, imgsz, imgsz)) for model in models]
+    return time_alternately(runs, seconds * len(models))
 
 
 def eager_run(model: nn.Module, threads: int | None = None) -> Run:
@@ -40,15 +39,4 @@ def eager_run(model: nn.Module, threads: int | None = None) -> Run:
     """
     model = copy.deepcopy(model).float().eval()
     model.fuse(verbose=False)
-    device = next(model.parameters()).device
-
-    def run(image: np.ndarray) -> Outputs:
-        before = torch.get_num_threads()
-        torch.set_num_threads(threads or before)
-        try:
-            with torch.inference_mode():
-                return [output.cpu().numpy() for output in flat(model(torch.from_numpy(image).to(device)))]
-        finally:
-            torch.set_num_threads(before)
-
-    return run
+    return run_of_module(model, threads, next(model.parameters()).device)

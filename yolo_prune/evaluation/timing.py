@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 WARM_UP = 5  # runs
 FEWEST, MOST = 10, 200  # runs that are timed
 BUSY = 0.25  # spread over median, from which the machine was busy with other work
@@ -34,6 +36,12 @@ class Timing:
     def is_disturbed(self) -> bool:
         """Whether the times differ so much that other work must have disturbed them."""
         return self.spread_ms > BUSY * self.median_ms
+
+
+def on_noise(run: Callable[[np.ndarray], Any], shape: Sequence[int]) -> Callable[[], Any]:
+    """Return a function without arguments that runs a model on an image of random values in [0, 1], always the same."""
+    image = np.random.default_rng(0).random(shape, dtype=np.float32)
+    return lambda: run(image)
 
 
 def time_alternately(runs: Sequence[Callable[[], Any]], seconds: float = 1.5) -> list[Timing]:

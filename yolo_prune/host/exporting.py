@@ -15,20 +15,25 @@ from ultralytics.nn.autobackend import AutoBackend
 from yolo_prune.errors import RequestError, in_one_line
 from yolo_prune.host.console import no_output, quiet
 from yolo_prune.host.datasets import Dataset
-from yolo_prune.host.metrics import METRICS
 from yolo_prune.host.model import YOLO
-from yolo_prune.host.validators import results, validate
+from yolo_prune.host.validators import metric_of
 
 QUANTIZE = {"fp32": None, "fp16": 16, "int8": 8}  # Ultralytics' names of precisions
 
 
 def export_model(
-    checkpoint: Path, format: str, precision: str, imgsz: int, calibration: Mapping[str, Any] | None = None
+    checkpoint: Path,
+    directory: Path,
+    format: str,
+    precision: str,
+    imgsz: int,
+    calibration: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Export a checkpoint beside it, and return the file or the folder.
+    """Export a checkpoint into a directory, and return the file or the folder, which is named after the checkpoint.
 
     Args:
         checkpoint: of any model.
+        directory: what has the same name there is replaced.
         format: Ultralytics' name.
         precision: "fp32", "fp16" or "int8".
         imgsz: pixels of the square input.
@@ -38,9 +43,9 @@ def export_model(
         RequestError: Ultralytics cannot export the model in this format and precision.
     """
     images = dict(calibration or {}) if precision == "int8" else {}
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as temporary:
         # Ultralytics names files after the checkpoint, and says int8 in the name, but not half precision.
-        source = Path(directory, f"{checkpoint.stem}{'_fp16' if precision == 'fp16' else ''}.pt")
+        source = Path(temporary, f"{checkpoint.stem}{'_fp16' if precision == 'fp16' else ''}.pt")
         shutil.copyfile(checkpoint, source)
         with quiet(), no_output():  # converters print all they do
             try:
@@ -51,7 +56,7 @@ def export_model(
                 raise RequestError(
                     f"export {format}:{precision}: Ultralytics cannot export the model: {in_one_line(error, None)}"
                 ) from error
-        target = checkpoint.parent / Path(path).name
+        target = directory / Path(path).name
         shutil.rmtree(target, ignore_errors=True)
         return Path(shutil.move(path, target))
 
@@ -60,8 +65,7 @@ def metric_of_file(path: Path, dataset: Dataset, arguments: Mapping[str, Any]) -
     """Return the task's metric of an exported file on the val split, one image at a time."""
     with quiet():
         yolo = ultralytics.YOLO(path, task=dataset.task)
-        metrics = validate(yolo, dataset, {**arguments, "batch": 1, "rect": False, "device": "cpu"})
-    return results(metrics)[METRICS[dataset.task].key]
+    return metric_of(yolo, dataset, {**arguments, "batch": 1, "rect": False, "device": "cpu"})
 
 
 def described(path: Path) -> tuple[int, str, str]:

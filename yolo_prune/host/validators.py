@@ -77,6 +77,12 @@ def validate_recording(
     return _validated(yolo, dataset, validator, arguments), detections
 
 
+def metric_of(yolo: Model, dataset: Dataset, arguments: Mapping[str, Any]) -> float:
+    """Return the task's metric of a model on the val split. Nothing is printed."""
+    with quiet():
+        return results(validate(yolo, dataset, arguments))[METRICS[dataset.task].key]
+
+
 def metric_on(yolo: Model, dataset: Dataset, images: LabelledImages, arguments: Mapping[str, Any]) -> float:
     """Return the task's metric on given labelled images, in their batches. Nothing is printed."""
     kind = yolo.task_map[dataset.task]["validator"]

@@ -5,16 +5,14 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-import torch
-
 from yolo_prune.evaluation.export import opened
-from yolo_prune.evaluation.latency import eager_run
-from yolo_prune.evaluation.runtimes import Run
-from yolo_prune.evaluation.timing import time_alternately
+from yolo_prune.evaluation.latency import PYTORCH, eager_run
+from yolo_prune.evaluation.runtimes import FP32, Format, Run
+from yolo_prune.evaluation.timing import on_noise, time_alternately
 from yolo_prune.host.blocks import largest_stride
-from yolo_prune.host.console import LOGGER, quiet
+from yolo_prune.host.console import LOGGER
 from yolo_prune.host.model import YOLO
-from yolo_prune.host.validators import results, validate
+from yolo_prune.host.validators import metric_of
 from yolo_prune.run.request import Request
 
 SHARES = (0.9, 0.8, 0.7)  # of the image size
@@ -53,12 +51,15 @@ def measure_smaller_images(request: Request, slimmed: YOLO) -> list[OnSmallerIma
     if request.dataset is None or request.dataset.fallback or request.unlabelled or not sizes:
         return []
     LOGGER.info(f"measuring the base on smaller images, of {', '.join(map(str, sizes))} pixels")
-    formats = [format for format in request.parsed.exports if format.precision == "fp32"][:1]
+    format = next((format for format in request.parsed.exports if format.precision == FP32), None)
     models = [(request.base, request.imgsz), (slimmed, request.imgsz), *((request.base, size) for size in sizes)]
     with ExitStack() as stack:
-        runs = [_run(request, yolo, size, formats, stack) for yolo, size in models]
+        runs = [
+            on_noise(_run(request, yolo, size, format, stack), (1, request.channels, size, size))
+            for yolo, size in models
+        ]
         timings = time_alternately(runs, SECONDS * len(runs))
-    runtime = formats[0].runtime if formats else "pytorch"
+    runtime = format.runtime if format else PYTORCH
     return [
         OnSmallerImages(size, timing.median_ms, timing.ratio, timings[1].ratio, runtime, _metric(request, size))
         for size, timing in zip(sizes, timings[2:], strict=True)
@@ -72,17 +73,11 @@ def beating(smaller: list[OnSmallerImages], metric: float | None) -> OnSmallerIm
     return max(better, key=lambda each: each.metric, default=None)
 
 
-def _run(request: Request, yolo: YOLO, imgsz: int, formats: list, stack: ExitStack):
-    run: Run
-    if formats:
-        run = stack.enter_context(opened(yolo, formats[0], imgsz, request.options.threads)).run
-    else:
-        run = eager_run(yolo.model, request.options.threads)
-    image = torch.rand(1, request.channels, imgsz, imgsz, generator=torch.Generator().manual_seed(0)).numpy()
-    return lambda: run(image)
+def _run(request: Request, yolo: YOLO, imgsz: int, format: Format | None, stack: ExitStack) -> Run:
+    if format is None:
+        return eager_run(yolo.model, request.options.threads)
+    return stack.enter_context(opened(yolo, format, imgsz, request.options.threads)).run
 
 
 def _metric(request: Request, imgsz: int) -> float:
-    with quiet():
-        arguments = {**request.validation_arguments, "imgsz": imgsz}
-        return results(validate(request.base.copied(), request.dataset, arguments))[request.metric.key]
+    return metric_of(request.base.copied(), request.dataset, {**request.validation_arguments, "imgsz": imgsz})

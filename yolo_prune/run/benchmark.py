@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from yolo_prune.errors import RequestError
 from yolo_prune.evaluation.export import opened
-from yolo_prune.evaluation.latency import eager_run
+from yolo_prune.evaluation.latency import PYTORCH, eager_run
 from yolo_prune.evaluation.profiling.device import processor
 from yolo_prune.evaluation.runtimes import FP32, Format, Session, get_runtime, runtime_of
-from yolo_prune.evaluation.timing import Timing, time_alternately
+from yolo_prune.evaluation.timing import Timing, on_noise, time_alternately
 from yolo_prune.files import size_of
 from yolo_prune.host.arguments import image_size
 from yolo_prune.host.blocks import input_channels, largest_stride
@@ -27,7 +25,6 @@ from yolo_prune.host.model import load
 from yolo_prune.run.record import versions
 
 SECONDS = 3.0  # that each file is timed for
-PYTORCH = "pytorch"
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,8 @@ def benchmark_files(
         opened_files = [_open(path, runtime, threads, imgsz, stack) for path in paths]
         dataset = _dataset(opened_files, data)
         LOGGER.info(f"timing {len(paths)} files alternately")
-        timings = time_alternately([_run(file) for file in opened_files], SECONDS * len(paths))
+        runs = [on_noise(file.session.run, (1, file.channels, file.imgsz, file.imgsz)) for file in opened_files]
+        timings = time_alternately(runs, SECONDS * len(paths))
         records = [_record(file, timing, dataset) for file, timing in zip(opened_files, timings, strict=True)]
     metric = METRICS[opened_files[0].task]
     return {
@@ -109,11 +107,6 @@ def _open(path: Path, runtime: str | None, threads: int | None, imgsz: int | Non
         return _File(path, size, yolo.task, session, channels)
     run = eager_run(yolo.model, threads)
     return _File(path, size, yolo.task, Session(run, PYTORCH, "cpu", FP32, threads), channels)
-
-
-def _run(file: _File):
-    image = torch.rand(1, file.channels, file.imgsz, file.imgsz, generator=torch.Generator().manual_seed(0)).numpy()
-    return lambda: file.session.run(image)
 
 
 def _dataset(files: Sequence[_File], data: str | None) -> Dataset | None:

@@ -35,13 +35,12 @@ def require_calibration(request: Request) -> None:
     """Raise RequestError if the dataset has too few training images for the exports that were asked for."""
     if not _quantises(request):
         return
-    dataset = request.dataset
-    if dataset is None or dataset.fallback:
+    if request.dataset is None or request.dataset.fallback:
         raise RequestError("export in int8 calibrates on training images; give the dataset's yaml with --data")
-    count = len(dataset.images("train"))
+    count = request.images.calibration.split_size
     if count < FEWEST:
         raise RequestError(
-            f"export in int8 calibrates on {FEWEST} training images or more, and {dataset.yaml} has {count}"
+            f"export in int8 calibrates on {FEWEST} training images or more, and {request.dataset.yaml} has {count}"
         )
 
 
@@ -51,5 +50,5 @@ def _quantises(request: Request) -> bool:
 
 def _calibration(request: Request, directory: Path) -> dict[str, Any]:
     """Return Ultralytics' arguments for a calibration on training images."""
-    count = len(request.dataset.images("train"))
+    count = request.images.calibration.split_size
     return {"data": training_data(request, directory), "split": "train", "fraction": min(1.0, MOST / count)}

@@ -12,7 +12,7 @@ from yolo_prune.host.console import LOGGER, quiet
 from yolo_prune.host.datasets import Dataset
 from yolo_prune.host.model import YOLO
 from yolo_prune.host.predicted import write_predicted
-from yolo_prune.host.validators import metric_on, results, validate
+from yolo_prune.host.validators import metric_of, metric_on
 from yolo_prune.run.record import Stage
 from yolo_prune.run.request import Request
 
@@ -65,9 +65,8 @@ def measure_agreement(request: Request, yolo: YOLO, directory: Path) -> float | 
     truth = agreement_data(request, directory)
     if truth is None:
         return None
-    with quiet():
-        arguments = {**request.validation_arguments, "batch": request.images_for_agreement.batch}
-        return results(validate(yolo.copied(), truth, arguments))[request.metric.key]
+    arguments = {**request.validation_arguments, "batch": request.images_for_agreement.batch}
+    return metric_of(yolo.copied(), truth, arguments)
 
 
 def agreement_data(request: Request, directory: Path) -> Dataset | None:

@@ -115,8 +115,8 @@ class Request:
         untrained = yolo.is_untrained
         reconstructs = resolving.reconstructs(options, untrained, images)
         resolving.require_trained(options, untrained)
-        epochs = resolving.epochs(options, untrained, dataset, images)
         learns_from = resolving.learns_from(options, untrained)
+        epochs = resolving.epochs(options, untrained, dataset, images, learns_from)
         unlabelled = dataset is not None and dataset.unlabelled
         averages = not unlabelled and resolving.averages(options, untrained, yolo.task, images, epochs)
         problem = _problem(base, options, parsed, imgsz)  # last, because a profile may have to be measured for it

@@ -52,14 +52,14 @@ def learns_from(options: Options, untrained: bool) -> str:
     return options.learn_from or ("labels" if needs_labels else "original")
 
 
-def epochs(options: Options, untrained: bool, dataset: Dataset | None, images: Images) -> int:
+def epochs(options: Options, untrained: bool, dataset: Dataset | None, images: Images, learns_from: str) -> int:
     """Return the epochs of each round."""
     epochs = options.epochs
     if epochs is None and (dataset is None or dataset.fallback):
         epochs = 0
     elif epochs is None and untrained:
         epochs = default("epochs")
-    elif epochs is None and learns_from(options, untrained) == "labels":
+    elif epochs is None and learns_from == "labels":
         epochs = EPOCHS_ON_LABELS
     elif epochs is None:
         in_all = min(MOST_EPOCHS, math.ceil(IMAGES_SEEN / images.calibration.split_size))

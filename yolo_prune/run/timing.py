@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from torch import nn
 
 from yolo_prune.costs.latency import Latency
 from yolo_prune.evaluation.export import opened
 from yolo_prune.evaluation.runtimes import Format
-from yolo_prune.evaluation.timing import time_alternately
+from yolo_prune.evaluation.timing import on_noise, time_alternately
 from yolo_prune.host.console import LOGGER
-from yolo_prune.host.images import example_images
 from yolo_prune.run.clock import Clock
 from yolo_prune.run.costs import is_of_this_machine
 from yolo_prune.run.request import Request
@@ -41,33 +42,32 @@ def slim_to_latency(
         return slim(request, model, plan, goal, clock, untrained)
     base_ms, best, least = request.problem.base[Latency.name], None, float("inf")
     asked = goal[Latency.name] / base_ms
-    for number in range(1, TRIES + 1):
-        slimmed = slim(request, model, plan, goal, clock, untrained)
-        predicted = slimmed.plan.cost["final"][Latency.name] / base_ms
-        with clock.time("timing"):
-            measured = time_beside_original(request, slimmed.model)
-        LOGGER.info(
-            f"plan {number}: {asked:.1%} of the latency asked for, {predicted:.1%} predicted, {measured:.1%} measured"
-        )
-        missed = max((measured - asked) / OVER, (asked - measured) / UNDER)
-        if missed < least:
-            best, least = slimmed, missed
-        if missed <= 1:
-            break
-        request = _corrected(request, measured / predicted)
+    with _opened(request, request.base.model) as original:
+        for number in range(1, TRIES + 1):
+            slimmed = slim(request, model, plan, goal, clock, untrained)
+            predicted = slimmed.plan.cost["final"][Latency.name] / base_ms
+            with clock.time("timing"), _opened(request, slimmed.model) as run:
+                measured = time_alternately([original, run], SECONDS)[1].ratio
+            LOGGER.info(
+                f"plan {number}: {asked:.1%} of the latency asked for, {predicted:.1%} predicted, "
+                f"{measured:.1%} measured"
+            )
+            missed = max((measured - asked) / OVER, (asked - measured) / UNDER)
+            if missed < least:
+                best, least = slimmed, missed
+            if missed <= 1:
+                break
+            request = _corrected(request, measured / predicted)
     return best
 
 
-def time_beside_original(request: Request, model: nn.Module) -> float:
-    """Return the latency of a model on the runtime of the profile, as a share of the original's."""
+@contextmanager
+def _opened(request: Request, model: nn.Module) -> Iterator[Callable[[], Any]]:
+    """Yield a function that runs a model on the runtime of the profile."""
     profile = request.problem.costs.measured[Latency.name].profile
     format = Format(profile.runtime, profile.precision)
-    image = example_images(request.dataset, request.imgsz, request.channels, count=1).numpy()
-    with (
-        opened(request.base, format, request.imgsz, profile.threads) as original,
-        opened(request.base.around(model), format, request.imgsz, profile.threads) as slimmed,
-    ):
-        return time_alternately([lambda run=each.run: run(image) for each in (original, slimmed)], SECONDS)[1].ratio
+    with opened(request.base.around(model), format, request.imgsz, profile.threads) as session:
+        yield on_noise(session.run, (1, request.channels, request.imgsz, request.imgsz))
 
 
 def _corrected(request: Request, by: float) -> Request:

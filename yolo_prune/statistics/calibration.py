@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -57,7 +58,7 @@ class Calibration:
         parts = (others[:samples], others[-STATISTICS:], judging, others[:CANDIDATES])
         return cls(*(LabelledImages(split, indices, min(batch, BATCH)) for indices in parts))
 
-    @property
+    @cached_property
     def split_size(self) -> int:
         """The number of different images of the split."""
         return len(first_of_each(real_paths(paths_of(self.judging.split))))

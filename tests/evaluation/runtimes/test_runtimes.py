@@ -39,7 +39,7 @@ class Missing(OnnxReference):
 
 def _exported(models, yaml, format, directory, precision="fp32"):
     YOLO(yaml).around(models(yaml)).save(directory / "model.pt")
-    return export_model(directory / "model.pt", format, precision, 64)
+    return export_model(directory / "model.pt", directory, format, precision, 64)
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from yolo_prune.evaluation.runtimes import get_runtime
-from yolo_prune.evaluation.timing import time_alternately
+from yolo_prune.evaluation.timing import on_noise, time_alternately
 
 JOBS, RESULTS, PROFILE = "jobs.json", "results.jsonl", "profile.json"
 SECONDS = 0.03  # that a graph is timed for, at least
@@ -27,7 +25,7 @@ Progress = Callable[[int, int], None]  # jobs that are done, of how many
 
 
 def measure(folder: Path, threads: int | None, progress: Progress = lambda done, of: None) -> dict[str, Any]:
-    """Measure what is left of the jobs of a folder, and return the profile as plain data."""
+    """Measure the jobs of a folder that were not measured before, and return the profile as plain data."""
     jobs = json.loads((folder / JOBS).read_text())
     runtime = get_runtime(jobs["runtime"])
     of_all = [*jobs["graphs"], *jobs["models"]]
@@ -76,24 +74,22 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, float]]]:
 
 def _time_graph(runtime: Any, path: Path, job: Mapping[str, Any], threads: int | None) -> float:
     """Return the time in ms of one of the layers of a graph: the lower quartile of the runs."""
-    run = runtime.open(path, threads).run
-    image = np.random.default_rng(0).random(job["shape"], dtype=np.float32)
-    run(image)
-    run(image)
+    run = on_noise(runtime.open(path, threads).run, job["shape"])
+    run()
+    run()
     times: list[float] = []
     end = time.perf_counter() + SECONDS
     while len(times) < FEWEST or time.perf_counter() < end:
         start = time.perf_counter()
-        run(image)
+        run()
         times.append(time.perf_counter() - start)
     return 1e3 * sorted(times)[len(times) // 4] / job["copies"]
 
 
 def _time_model(runtime: Any, path: Path, base: Path, job: Mapping[str, Any], threads: int | None) -> dict[str, float]:
     """Time a model alternately with the original."""
-    runs = [runtime.open(each, threads).run for each in (base, path)]
-    image = np.random.default_rng(0).random(job["shape"], dtype=np.float32)
-    of_base, own = time_alternately([lambda run=run: run(image) for run in runs], SECONDS_OF_MODEL)
+    runs = [on_noise(runtime.open(each, threads).run, job["shape"]) for each in (base, path)]
+    of_base, own = time_alternately(runs, SECONDS_OF_MODEL)
     return {"ms": own.median_ms, "base_ms": of_base.median_ms, "ratio": own.ratio}
 
 

@@ -92,7 +92,7 @@ def _export(yolo: YOLO, plan: PruningPlan, network: Network, runtime: Runtime, f
         return folder / json.loads(done.read_text())
     checkpoint = folder / f"model{number}.pt"
     yolo.around(plan.apply(copy.deepcopy(yolo.model), network.groups)).save(checkpoint)
-    path = export_model(checkpoint, runtime.name, FP32, network.imgsz)
+    path = export_model(checkpoint, folder, runtime.name, FP32, network.imgsz)
     checkpoint.unlink()
     write_json(done, path.name)
     return path

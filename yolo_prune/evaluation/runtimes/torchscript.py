@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from yolo_prune.evaluation.runtimes.runtime import Outputs, Run, Runtime, regist
 
 @register
 class TorchScript(Runtime):
-    """A TorchScript module, run by PyTorch. The number of threads is a setting of the process."""
+    """A TorchScript module, run by PyTorch."""
 
     name = "torchscript"
     title = "TorchScript"
@@ -22,22 +24,28 @@ class TorchScript(Runtime):
     def load(self, path: Path, threads: int | None, precision: str) -> Run:
         import torch
 
-        module = torch.jit.load(os.fspath(path))
-
-        def run(image: np.ndarray) -> Outputs:
-            before = torch.get_num_threads()
-            torch.set_num_threads(threads or before)
-            try:
-                with torch.inference_mode():
-                    return [output.numpy() for output in _flat(module(torch.from_numpy(image)))]
-            finally:
-                torch.set_num_threads(before)
-
-        return run
+        return run_of_module(torch.jit.load(os.fspath(path)), threads)
 
 
-def _flat(outputs: object) -> list:
-    """Return all tensors of nested outputs, in order."""
-    if isinstance(outputs, (list, tuple)):
-        return [tensor for output in outputs for tensor in _flat(output)]
-    return [outputs]
+def run_of_module(module: Callable, threads: int | None, device: Any = "cpu") -> Run:
+    """Return a function that runs a module of PyTorch on one image, as a runtime runs a file.
+
+    Args:
+        module: takes and returns tensors.
+        threads: of the processor, which is a setting of the process; None: as many as PyTorch uses.
+        device: of the module.
+    """
+    import torch
+
+    from yolo_prune.evaluation.comparison import flat
+
+    def run(image: np.ndarray) -> Outputs:
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads or before)
+        try:
+            with torch.inference_mode():
+                return [output.cpu().numpy() for output in flat(module(torch.from_numpy(image).to(device)))]
+        finally:
+            torch.set_num_threads(before)
+
+    return run
