@@ -21,6 +21,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 from yolo_prune.host.heads import with_outputs
 from yolo_prune.host.history import is_slimmed
 from yolo_prune.host.optimizers import SOAP, soap
+from yolo_prune.host.speed import in_fast_layout
 from yolo_prune.host.training_loss import LossHook, TrainingLoss
 
 
@@ -42,7 +43,7 @@ class KeepsStructure:
         super()._setup_train()
         if self.loss_hook is not None:
             model = unwrap_model(self.model)
-            model = getattr(model, "student_model", model)  # of Ultralytics' distillation
+            model = in_fast_layout(getattr(model, "student_model", model))  # of Ultralytics' distillation
             criterion = getattr(model, "criterion", None) or model.init_criterion()
             if hasattr(model, "criterion"):
                 del model.criterion  # torch would take only a module in the place of one

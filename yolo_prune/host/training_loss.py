@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from yolo_prune.host.heads import head_in_training
+from yolo_prune.host.speed import in_fast_layout, in_half_precision
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,9 @@ class TrainingLoss:
         self.batches = 0
         self.original = hook.original
         if self.original is not None:
-            parameter = next(model.parameters())
-            self.original = copy.deepcopy(self.original).to(parameter.device).float().eval().requires_grad_(False)
+            device = next(model.parameters()).device
+            original = copy.deepcopy(self.original).to(device).float().eval().requires_grad_(False)
+            self.original = in_fast_layout(original)
         self.features: dict[str, torch.Tensor] = {}
         self.compared: dict[str, Any] = {}
         for name in hook.features:
@@ -103,7 +105,7 @@ class TrainingLoss:
             return label_loss, items
         original_outputs = None
         if self.original is not None:
-            with torch.no_grad(), head_in_training(self.original):
+            with torch.no_grad(), head_in_training(self.original), in_half_precision(batch["img"].device):
                 original_outputs = self.original(batch["img"])
         step = TrainingBatch(
             self.model, batch, outputs, original_outputs, dict(self.compared), label_loss.sum(), self.trainer.epoch,
