@@ -161,7 +161,7 @@ def test_a_hook_that_returns_the_loss_of_the_labels_changes_nothing_but_rounding
         trained.append(yolo)
     models = [build("yolov8n.yaml"), *(yolo.model.float() for yolo in trained)]
     before, plain, hooked = (parameters_to_vector(model.model[:-1].parameters()) for model in models)  # no new head
-    assert (hooked - plain).norm() < 0.05 * (plain - before).norm()
+    assert (hooked - plain).norm() < 0.1 * (plain - before).norm()
 
 
 def test_attributes_of_the_criterion_can_be_reached_through_the_loss(models):
