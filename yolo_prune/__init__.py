@@ -9,12 +9,12 @@ from yolo_prune.version import __version__
 
 if TYPE_CHECKING:
     from yolo_prune import criteria
-    from yolo_prune.api import YOLO, Options, PruneResult, PruningPlan, prune, resume, sensitivity
+    from yolo_prune.api import YOLO, Options, PruneResult, PruningPlan, frontier, prune, resume, sensitivity
     from yolo_prune.errors import RequestError, RunError
 
 __all__ = [
-    "YOLO", "Options", "PruneResult", "PruningPlan", "RequestError", "RunError", "__version__", "criteria", "prune",
-    "resume", "sensitivity",
+    "YOLO", "Options", "PruneResult", "PruningPlan", "RequestError", "RunError", "__version__", "criteria", "frontier",
+    "prune", "resume", "sensitivity",
 ]  # fmt: skip
 
 _HOMES = {"RequestError": "errors", "RunError": "errors"}

@@ -10,14 +10,15 @@ from yolo_prune import demo
 from yolo_prune.errors import RequestError
 from yolo_prune.host import model as host
 from yolo_prune.run import recipe
-from yolo_prune.run.options import Options, documented
+from yolo_prune.run.frontier import measure_frontier
+from yolo_prune.run.options import TARGET_PREFIX, Options, documented
 from yolo_prune.run.parsed import read_options
 from yolo_prune.run.recipe import PruneResult
 from yolo_prune.run.sensitivity import measure_sensitivity
 from yolo_prune.structure import PruningPlan
 
 __all__ = [
-    "YOLO", "Options", "PruneResult", "PruningPlan", "load", "prune", "prune_demo", "resume", "sensitivity",
+    "YOLO", "Options", "PruneResult", "PruningPlan", "frontier", "load", "prune", "prune_demo", "resume", "sensitivity",
 ]  # fmt: skip
 
 
@@ -89,6 +90,11 @@ def sensitivity(model: host.Model | str | os.PathLike, **options: Any) -> dict[s
     return measure_sensitivity(_opened(model), **options)
 
 
+def frontier(model: host.Model | str | os.PathLike, **options: Any) -> dict[str, Any]:
+    """Plan at many costs and judge each plan without training: see `run.frontier.measure_frontier`."""
+    return measure_frontier(_opened(model), **options)
+
+
 def prune_demo(**options: Any) -> PruneResult:
     """Slim the embedded model on the embedded images. Options win over the small ones of `demo.DEFAULTS`.
 
@@ -97,7 +103,8 @@ def prune_demo(**options: Any) -> PruneResult:
     """
     if "data" in options:
         raise RequestError(f"data {options['data']} needs a model that was trained on it: name it with --model")
-    return load(demo.MODEL).prune(**{**demo.DEFAULTS, "data": demo.scenes_yaml(), **options})
+    target = {} if any(name.startswith(TARGET_PREFIX) for name in options) else demo.TARGET
+    return load(demo.MODEL).prune(**{**demo.DEFAULTS, **target, "data": demo.scenes_yaml(), **options})
 
 
 def _opened(model: host.Model | str | os.PathLike) -> YOLO:

@@ -23,6 +23,7 @@ class YOLO(host.YOLO):
         target_size: str | float | None = None,
         runtime: str | os.PathLike | None = None,
         profile: str | os.PathLike | None = None,
+        plan: str | os.PathLike | None = None,
         max_map_drop: float | None = None,
         max_layer_ratio: float = 0.9,
         round_to: int | None = None,
@@ -32,7 +33,7 @@ class YOLO(host.YOLO):
         steps: int | None = None,
         reconstruct: bool | None = None,
         cost_exponent: float | None = None,
-        rounds: int = 1,
+        rounds: int | None = None,
         epochs: int | None = None,
         time: str | os.PathLike | None = None,
         retrain_outputs: bool = False,
@@ -51,6 +52,10 @@ class YOLO(host.YOLO):
         plan: PruningPlan | str | os.PathLike,
     ) -> YOLO: ...
 
+def frontier(
+    model: host.Model | str | os.PathLike,
+    **options: Any,
+) -> dict[str, Any]: ...
 def load(
     path: str | os.PathLike,
 ) -> YOLO: ...
@@ -67,6 +72,7 @@ def prune(
     target_size: str | float | None = None,
     runtime: str | os.PathLike | None = None,
     profile: str | os.PathLike | None = None,
+    plan: str | os.PathLike | None = None,
     max_map_drop: float | None = None,
     max_layer_ratio: float = 0.9,
     round_to: int | None = None,
@@ -76,7 +82,7 @@ def prune(
     steps: int | None = None,
     reconstruct: bool | None = None,
     cost_exponent: float | None = None,
-    rounds: int = 1,
+    rounds: int | None = None,
     epochs: int | None = None,
     time: str | os.PathLike | None = None,
     retrain_outputs: bool = False,

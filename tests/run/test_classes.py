@@ -13,7 +13,7 @@ from yolo_prune.run.request import Request
 
 ORDER = [4, 2, 0, 1, 3]  # the class of the original that each class is
 SMALL = {"imgsz": 64, "workers": 0, "batch": 8}
-RUN = {**SMALL, "samples": 8, "steps": 1, "export": ()}
+RUN = {**SMALL, "target_macs": "54%", "samples": 8, "steps": 1, "export": ()}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def in_other_order(tmp_path_factory):
 
 
 def _request(model, data, **options):
-    return Request.of(YOLO(model), Options(data=str(data), train_args=SMALL, **options))
+    return Request.of(YOLO(model), Options(data=str(data), target_macs="54%", train_args=SMALL, **options))
 
 
 def test_calibration_losses_and_scores_are_those_of_the_model_s_own_order(scenes_model, in_other_order, tmp_path):
@@ -65,13 +65,13 @@ def test_the_order_of_the_folders_does_not_matter_in_classification(tmp_path):
     data = write_scenes(tmp_path, "classify", train=10, val=5, size=64)
     yolo = YOLO("yolov8n-cls.yaml")
     yolo.train(data=data, epochs=1, **SMALL, plots=False, project=str(tmp_path / "run"), name="a")
-    by_folder = Request.of(yolo, Options(data=data, train_args=SMALL))
+    by_folder = Request.of(yolo, Options(data=data, target_macs="54%", train_args=SMALL))
     shuffled = yolo.copied()
     rows = torch.tensor(ORDER)
     linear = shuffled.model.model[-1].linear
     linear.weight.data, linear.bias.data = linear.weight.data[rows], linear.bias.data[rows]
     shuffled.model.names = {i: yolo.model.names[kind] for i, kind in enumerate(ORDER)}
-    by_name = Request.of(shuffled, Options(data=data, train_args=SMALL))
+    by_name = Request.of(shuffled, Options(data=data, target_macs="54%", train_args=SMALL))
     losses = [mean_loss(each.base.model, each.images.calibration.scoring) for each in (by_folder, by_name)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
 
@@ -83,7 +83,7 @@ def test_partly_renamed_classes_are_refused_unless_their_index_says_what_they_me
     YAML.save(renamed, {**YAML.load(in_other_order[0]), "names": [*CLASSES[:4], "kite"]})
     with pytest.raises(RequestError, match=r"\[.*kite\] and the model \[.*cls_remap=False.*--retrain-outputs"):
         _request(scenes_model, renamed)
-    request = Request.of(YOLO(scenes_model), Options(data=str(renamed), train_args={**SMALL, "cls_remap": False}))
+    request = Request.of(YOLO(scenes_model), Options(data=str(renamed), target_macs="54%", train_args={**SMALL, "cls_remap": False}))
     assert request.base.model.names[4] == "kite"
     same = _request(scenes_model, in_other_order[0])
     losses = [mean_loss(each.base.model, each.images.calibration.scoring) for each in (same, request)]

@@ -40,7 +40,6 @@ def _parsed(**arguments):
         ({"allocation": "local"}, "global, uniform"),
         ({"samples": 1}, "at least 2"),
         ({"rounds": 0}, "at least 1"),
-        ({"rounds": None}, "whole number"),
         ({"rounds": 1.5}, "whole number"),
         ({"epochs": -1}, "at least 0"),
         ({"round_to": 0}, "at least 1"),

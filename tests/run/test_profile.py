@@ -98,7 +98,7 @@ def test_a_runtime_that_cannot_be_profiled_is_named():
         ({"target_latency": "60%", "runtime": "onxx"}, "did you mean 'onnx'"),
         ({"target_latency": "60%", "runtime": "litert"}, "runtime litert cannot be profiled"),
         ({"target_latency": "60%", "profile": "none.json"}, "profile is 'none.json'; there is no such file"),
-        ({"runtime": "onnx"}, "runtime and profile belong to target-latency"),
+        ({"runtime": "onnx", "target_macs": "54%"}, "runtime and profile belong to target-latency"),
         ({"target_latency": "8"}, 'as "60%" or as "8ms"'),
     ],
 )

@@ -65,9 +65,13 @@ def test_a_target_above_the_model_is_refused():
         Target.parse("latency", "25ms").of(BASE)
 
 
-def test_without_a_target_54_percent_of_the_macs_are_kept():
-    assert Options().targets == [Target("macs", 0.54, None)]
-    assert Options().asked_targets == {"macs": "54%"}
+def test_without_a_target_the_accuracy_decides_or_54_percent_of_an_untrained_model_are_kept():
+    assert Options().targets == []
+    assert Options().by_accuracy
+    assert Options().kinds == ["macs"]
+    assert Options(runtime="onnx").kinds == ["latency"]
+    assert Options().for_untrained().targets == [Target("macs", 0.54, None)]
+    assert Options(target_params="2M").for_untrained().asked_targets == {"params": "2M"}
 
 
 def test_two_targets_hold_together():

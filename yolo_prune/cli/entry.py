@@ -9,7 +9,16 @@ from typing import Any
 
 import rich_click as click
 
-from yolo_prune.cli import benchmark, compare, info, profile, report, sensitivity, slim  # noqa: F401  (each adds its command)
+from yolo_prune.cli import (  # noqa: F401  (each adds its command)
+    benchmark,
+    compare,
+    frontier,
+    info,
+    profile,
+    report,
+    sensitivity,
+    slim,
+)
 from yolo_prune.cli.shared import cli
 
 

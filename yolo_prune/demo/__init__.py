@@ -6,6 +6,7 @@ from pathlib import Path
 
 MODEL = Path(__file__).with_name("scenes.pt")  # made by train.py
 DEFAULTS = {"rounds": 2, "epochs": 3, "samples": 128, "imgsz": 160, "batch": 16, "workers": 0}
+TARGET = {"target_macs": "54%"}
 TRAIN, VAL = 256, 128  # images
 
 

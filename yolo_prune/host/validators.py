@@ -85,11 +85,21 @@ def metric_of(yolo: Model, dataset: Dataset, arguments: Mapping[str, Any]) -> fl
 
 def metric_on(yolo: Model, dataset: Dataset, images: LabelledImages, arguments: Mapping[str, Any]) -> float:
     """Return the task's metric on given labelled images, in their batches. Nothing is printed."""
-    kind = yolo.task_map[dataset.task]["validator"]
-    validator = type("GivenImagesValidator", (_GivenImages, kind), {"images": images})
     with quiet():
-        metrics = _validated(yolo, dataset, validator, {**arguments, "batch": images.batch})
+        metrics = validate_on(yolo, dataset, images, arguments, yolo.task_map[dataset.task]["validator"])
     return results(metrics)[METRICS[dataset.task].key]
+
+
+def validate_on(
+    yolo: Model,
+    dataset: Dataset,
+    images: LabelledImages,
+    arguments: Mapping[str, Any],
+    validator: type[BaseValidator],
+) -> SimpleClass:
+    """Return Ultralytics' metrics on given labelled images, in their batches, by a validator."""
+    given = type("GivenImagesValidator", (_GivenImages, validator), {"images": images})
+    return _validated(yolo, dataset, given, {**arguments, "batch": images.batch})
 
 
 def results(metrics: SimpleClass) -> dict[str, float]:

@@ -88,7 +88,7 @@ def trajectory_plot(summary: dict[str, Any]) -> Figure:
             label = _literal(f"{reference['name']}, published")
             axes.plot(x, reference["published"]["value"], "*", color=LIGHT.other, ms=12, label=label)
     axes.set(xlabel="G MACs", ylabel=_literal(summary["metric"]["title"]), xlim=(0, None), ylim=(0, None))
-    _legend(axes)
+    legend(axes)
     return figure
 
 
@@ -107,16 +107,16 @@ def layers_plot(summary: dict[str, Any]) -> Figure:
     axes.tick_params(axis="x", length=0)
     axes.grid(False, axis="x")
     axes.set(ylabel="channels", xlim=(x[0] - 1, x[-1] + 1))
-    _legend(axes)
+    legend(axes)
     return figure
 
 
 def scores_plot(summary: dict[str, Any]) -> Figure:
     """Return histograms of the last rounds' scores, of the kept and of the removed units, with the threshold."""
     rounds = rounds_with_scores(summary)[-MOST_ROUNDS:]
-    figure = _canvas(8, 2.6 * len(rounds))
+    figure = canvas(8, 2.6 * len(rounds))
     for axes, (number, scores) in zip(figure.subplots(len(rounds), squeeze=False)[:, 0], rounds, strict=True):
-        _style(axes)
+        style(axes)
         low, widths = scores["edges"][:-1], [b - a for a, b in pairwise(scores["edges"])]
         axes.bar(low, scores["removed"], widths, align="edge", color=LIGHT.removed, label="removed")
         axes.bar(low, scores["kept"], widths, scores["removed"], align="edge", color=LIGHT.after, label="kept")
@@ -126,7 +126,7 @@ def scores_plot(summary: dict[str, Any]) -> Figure:
         axes.set(ylabel="units")
         axes.set_title(f"round {number}", loc="right", fontsize=9, color=LIGHT.soft)
         axes.set_xlabel(_literal(scores["title"]))
-        _legend(axes)
+        legend(axes)
     return figure
 
 
@@ -142,11 +142,11 @@ def classes_plot(summary: dict[str, Any]) -> Figure:
     axes.set_yticks(rows, [_literal(shortened(item.name)) for item in classes])
     axes.grid(False, axis="y")
     axes.set(xlabel=_literal(summary["metric"]["title"]), xlim=(0, 1), ylim=(len(classes) - 0.5, -0.5))
-    _legend(axes)
+    legend(axes)
     return figure
 
 
-def _canvas(width: float, height: float) -> Figure:
+def canvas(width: float, height: float) -> Figure:
     """Return an empty figure, sizes in inches, without pyplot: pyplot's state belongs to the caller."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
@@ -155,13 +155,13 @@ def _canvas(width: float, height: float) -> Figure:
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     """Return an empty figure, sizes in inches, and its styled axes."""
-    figure = _canvas(width, height)
+    figure = canvas(width, height)
     axes = figure.add_subplot()
-    _style(axes)
+    style(axes)
     return figure, axes
 
 
-def _style(axes: Axes) -> None:
+def style(axes: Axes) -> None:
     """Give the axes the colours of the report."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(LIGHT.line)
@@ -175,6 +175,6 @@ def _literal(name: str) -> str:
     return name.replace("$", r"\$")
 
 
-def _legend(axes: Axes) -> None:
+def legend(axes: Axes) -> None:
     """Put the legend above the axes, where it covers no values."""
     axes.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, ncols=4)

@@ -28,17 +28,17 @@ def measured_kinds(base: YOLO, network: Network, options: Options) -> dict[str, 
         RequestError: the runtime is not installed, or the profile is damaged or for something else.
     """
     kinds: dict[str, CostKind] = {}
-    for target in options.targets:
-        if target.kind == Size.name:
+    for kind in options.kinds:
+        if kind == Size.name:
             kinds[Size.name] = Size(_bytes_of(base), network)
-        elif target.kind == Latency.name:
+        elif kind == Latency.name:
             kinds[Latency.name] = Latency(_profile(base, network, options), network)
     return kinds
 
 
 def require_runtime(options: Options) -> None:
     """Raise RequestError if the latency target cannot be counted. Nothing is measured yet."""
-    if options.target_latency is None:
+    if Latency.name not in options.kinds:
         return
     if options.profile is None:
         profiled_runtime(options.runtime or RUNTIME)

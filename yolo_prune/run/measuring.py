@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from yolo_prune.costs import Cost
 from yolo_prune.evaluation.accuracy import Accuracy, evaluate
 from yolo_prune.evaluation.latency import time_models
-from yolo_prune.host.console import LOGGER, quiet
-from yolo_prune.host.datasets import Dataset
+from yolo_prune.host.console import LOGGER
 from yolo_prune.host.model import YOLO
-from yolo_prune.host.predicted import write_predicted
-from yolo_prune.host.validators import metric_of, metric_on
+from yolo_prune.host.validators import metric_of
+from yolo_prune.run.judging import Judge, agreement_data
 from yolo_prune.run.record import Stage
 from yolo_prune.run.request import Request
 
@@ -25,7 +24,9 @@ def measure_accuracy(request: Request, yolo: YOLO, title: str) -> Accuracy | Non
     return evaluate(yolo, request.dataset, request.truth, request.validation_arguments)
 
 
-def measure_stage(request: Request, yolo: YOLO, cost: Cost, title: str, directory: Path) -> Stage:
+def measure_stage(
+    request: Request, yolo: YOLO, cost: Cost, title: str, directory: Path, judge: Judge | None = None
+) -> Stage:
     """Measure latency, the metrics on the val split, agreement, and the metric on the images that the run decides by.
 
     Args:
@@ -34,13 +35,15 @@ def measure_stage(request: Request, yolo: YOLO, cost: Cost, title: str, director
         cost: of it.
         title: what to call it in messages.
         directory: of the run.
+        judge: on held-out images; None: the run decides nothing by them.
     """
-    agreement = measure_agreement(request, yolo, directory)
+    judged = None if judge is None else judge.judged(yolo)
     return replace(
         Stage.of(cost, measure_accuracy(request, yolo, title)),
         **_latency(request, yolo),
-        agreement=agreement,
-        held_out_metric=agreement if request.unlabelled else measure_held_out(request, yolo),
+        agreement=measure_agreement(request, yolo, directory),
+        held_out_metric=judged and judged.metric,
+        drop=None if judged is None or yolo is request.base else asdict(judge.drop(judged)),
     )
 
 
@@ -67,24 +70,3 @@ def measure_agreement(request: Request, yolo: YOLO, directory: Path) -> float | 
         return None
     arguments = {**request.validation_arguments, "batch": request.images_for_agreement.batch}
     return metric_of(yolo.copied(), truth, arguments)
-
-
-def agreement_data(request: Request, directory: Path) -> Dataset | None:
-    """Return held-out training images with what the original predicts in them as the labels; None without images.
-
-    They are written into the directory of the run, if they are not there yet.
-    """
-    images = request.images_for_agreement
-    if images is None:
-        return None
-    where = {"imgsz": request.imgsz, "device": request.named_device}
-    with quiet():
-        return write_predicted(request.base, images.paths, directory / "agreement", where, request.dataset.classes)
-
-
-def measure_held_out(request: Request, yolo: YOLO) -> float | None:
-    """Measure the task's metric on held-out training images; None where nothing is decided by it."""
-    images = request.images_for_max_map_drop
-    if images is None:
-        return None
-    return metric_on(yolo.copied(), request.dataset, images, request.validation_arguments)

@@ -30,7 +30,9 @@ from yolo_prune.run.targets import Target
 
 IMAGES, TARGET, CHOICE, TRAINING, RESULTS = "Model and images", "Target", "Choice of channels", "Training", "Results"
 # Defaults that follow from other options or from the model.
-DEFAULT_TARGETS = {"macs": "54%"}  # the cut that the paper on expressiveness reports for YOLOv8
+MAX_DROP = 0.01  # of the task's metric, where no target is given
+MAX_DROP_OF_AGREEMENT = 0.1  # where the images have no labels
+TARGET_UNTRAINED = "54%"  # of the MACs, for a model from a yaml: the cut that the paper on expressiveness reports
 DEFAULT_CRITERION = "expressiveness*taylor"  # the best of benchmarks/criteria.py
 UNLABELLED_CRITERION = "expressiveness"  # the best of those that need no labels
 ROUND_TO = 8
@@ -69,8 +71,9 @@ class Options:
     )  # fmt: skip
     samples: int = option(IMAGES, 256, "N", "Number of calibration images.", check=at_least(2))
     target_macs: str | float | None = option(
-        TARGET, None, "T", f"MACs to keep, as 54% or 21.3G; default: {DEFAULT_TARGETS['macs']}.",
-        "They are counted at `imgsz`. With `--target-params` both targets are met.",
+        TARGET, None, "T", "MACs to keep, as 54% or 21.3G.",
+        "They are counted at `imgsz`. Several targets are all met. Without any target the model becomes as small as "
+        f"`--max-map-drop` allows; a model from a yaml keeps {TARGET_UNTRAINED} of its MACs.",
     )  # fmt: skip
     target_params: str | float | None = option(TARGET, None, "T", "Parameters to keep, as 45% or 12M.")
     target_latency: str | float | None = option(
@@ -81,7 +84,8 @@ class Options:
     target_size: str | float | None = option(TARGET, None, "T", "Bytes of the checkpoint to keep, as 45% or 2.5MB.")
     runtime: str | None = option(
         TARGET, None, "R", "What latency is counted on: onnx, openvino or ncnn; default: onnx.",
-        "Runtimes are named as Ultralytics' export formats.",
+        "Runtimes are named as Ultralytics' export formats. Without a target, latency on this runtime becomes as small "
+        "as possible, instead of MACs.",
     )  # fmt: skip
     profile: str | None = option(
         TARGET, None, "FILE", "Latency profile of a device; default: this machine's.",
@@ -89,10 +93,16 @@ class Options:
         "some minutes, and is kept.",
         is_file,
     )  # fmt: skip
+    plan: str | None = option(
+        TARGET, None, "FILE", "Remove what a plan says: of frontier, or of another run (plan.json).",
+        "The plan must be of the same model. It takes the place of targets, criterion and limits.",
+        is_file,
+    )  # fmt: skip
     max_map_drop: float | None = option(
-        TARGET, None, "X", "Stop where the mAP is over X below the base's.",
+        TARGET, None, "X", f"Stop where the mAP is over X below the base's; default without a target: {MAX_DROP}.",
         "The mAP50-95 (or the task's metric) is measured on training images that are held out of the training. The "
-        "result is the round before.",
+        "result is the round before. Without labels it is agreement with the original, and the default "
+        f"{MAX_DROP_OF_AGREEMENT}.",
         map_difference,
     )  # fmt: skip
     max_layer_ratio: float = option(TARGET, 0.9, "R", "Remove at most this share of a layer.", check=fraction)
@@ -130,9 +140,11 @@ class Options:
         "may be negative.",
         exponent,
     )  # fmt: skip
-    rounds: int = option(
-        TRAINING, 1, "R", "Rounds, in geometric steps to the target.",
-        "Each round scores, removes, reconstructs and fine-tunes.", at_least(1),
+    rounds: int | None = option(
+        TRAINING, None, "R", "Rounds, in geometric steps to the target; default: 1.",
+        "Each round scores, removes, reconstructs and fine-tunes. Without a target each removes 15 % of the MACs, and "
+        "there are as many as `--max-map-drop` allows, or at most R.",
+        at_least(1),
     )  # fmt: skip
     epochs: int | None = option(
         TRAINING, None, "E", "Epochs of each round; default: by the number of images; 0: none.",
@@ -208,15 +220,26 @@ class Options:
 
     @property
     def asked_targets(self) -> dict[str, Any]:
-        """The targets as the user wrote them, by kind of cost; DEFAULT_TARGETS if none was given."""
+        """The targets as the user wrote them, by kind of cost."""
         own = {entry.name: getattr(self, entry.name) for entry in table() if entry.name.startswith(TARGET_PREFIX)}
         asked = {name.removeprefix(TARGET_PREFIX): value for name, value in own.items()} | {**self.other_targets}
-        return {kind: value for kind, value in asked.items() if value is not None} or dict(DEFAULT_TARGETS)
+        return {kind: value for kind, value in asked.items() if value is not None}
 
     @property
     def targets(self) -> list[Target]:
         """The targets, parsed."""
         return [Target.parse(kind, value) for kind, value in self.asked_targets.items()]
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of cost that are made smaller: those of the targets; without any, what the device takes or MACs."""
+        on_device = self.runtime is not None or self.profile is not None
+        return [*self.asked_targets] or ["latency" if on_device else "macs"]
+
+    @property
+    def by_accuracy(self) -> bool:
+        """Whether the accuracy decides how much is removed, because nothing else does."""
+        return not self.asked_targets and self.plan is None
 
     @property
     def has_labels(self) -> bool:
@@ -245,6 +268,10 @@ class Options:
         others = {TARGET_PREFIX + kind: value for kind, value in self.other_targets.items()} | {**self.train_args}
         return shlex.join([*words, *(f"{key}={value}" for key, value in others.items())])
 
+    def for_untrained(self) -> Options:
+        """Return the same options with a target, where a model that was never trained has no accuracy to keep."""
+        return replace(self, target_macs=TARGET_UNTRAINED) if self.by_accuracy else self
+
     def located(self) -> Options:
         """Return the same options with absolute paths, so that a run can be repeated or go on from elsewhere."""
         kind, train_args = self.calibration, dict(self.train_args)
@@ -253,7 +280,7 @@ class Options:
         folder = kind if kind in CALIBRATIONS else absolute(kind)
         return replace(
             self, data=absolute(self.data), images=absolute(self.images), profile=absolute(self.profile),
-            calibration=folder, train_args=train_args,
+            plan=absolute(self.plan), calibration=folder, train_args=train_args,
         )  # fmt: skip
 
     def require_new_out(self) -> None:
@@ -274,11 +301,11 @@ def _check_combinations(options: Options) -> None:
     """Raise RequestError where options contradict each other."""
     train_args = options.train_args
     devices = str(train_args.get("device") or "").split(",")
-    latency = options.target_latency is not None
     contradictions = {
         "runtime and profile belong to target-latency; give one, as target-latency 60%": (
-            not latency and (options.runtime is not None or options.profile is not None)
+            "latency" not in options.kinds and (options.runtime is not None or options.profile is not None)
         ),
+        **_beside_a_plan(options),
         "regularize needs training, and epochs is 0": options.regularize is not None and options.epochs == 0,
         "regularize works on one device; Ultralytics trains on several in processes of its own": (
             options.regularize is not None and len(devices) > 1
@@ -289,6 +316,9 @@ def _check_combinations(options: Options) -> None:
         "retrain-outputs needs a dataset; give its yaml with --data": options.retrain_outputs and not options.data,
         "max-map-drop compares with the base, whose output layers retrain-outputs replaces; leave one of them out": (
             options.retrain_outputs and options.max_map_drop is not None
+        ),
+        "retrain-outputs needs a target, as target-macs 54%: new output layers cannot be compared with the base's": (
+            options.retrain_outputs and options.by_accuracy
         ),
         "images are for recovery, and epochs is 0": options.images is not None and options.epochs == 0,
         f"images have no labels, and learn-from is {options.learn_from}; leave one of them out": (
@@ -307,6 +337,18 @@ def _check_combinations(options: Options) -> None:
     for message, holds in contradictions.items():
         if holds:
             raise RequestError(message)
+
+
+def _beside_a_plan(options: Options) -> dict[str, bool]:
+    """Return what a plan leaves nothing to decide for, each with whether it was given beside one."""
+    deciding = ("criterion", "rounds", "steps", "round_to", "cost_exponent", "runtime", "profile", "regularize")
+    given = {name.replace("_", "-"): getattr(options, name) is not None for name in deciding}
+    given |= {f"target-{kind}": True for kind in options.asked_targets}
+    given |= {"protect": bool(options.protect), "dry-run": options.dry_run}
+    return {
+        f"plan says what is removed, and {name} would decide it again; leave one of them out": options.plan and is_given
+        for name, is_given in given.items()
+    }
 
 
 def table() -> list[Option]:

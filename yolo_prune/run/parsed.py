@@ -51,7 +51,7 @@ class Parsed:
         exports = [Format.parse(text) for text in options.export]
         for format in exports:
             get_runtime(format.runtime).require_installed(to_export=True)
-        kinds = tuple(dict.fromkeys([*COUNTED, *(target.kind for target in options.targets)]))
+        kinds = tuple(dict.fromkeys([*COUNTED, *options.kinds]))
         penalty = None if options.regularize is None else PenaltyRequest.parse(options.regularize)
         parsed = cls(criterion, expression, exponent, penalty, kinds, tuple(exports))
         if parsed.needs_labels and not options.has_labels:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from yolo_prune.costs.latency import Latency
-from yolo_prune.errors import RequestError
+from yolo_prune.evaluation.drop import Drop
 from yolo_prune.evaluation.examples import example_paths, write_examples
 from yolo_prune.evaluation.export import export
 from yolo_prune.evaluation.runtimes import Format
@@ -22,7 +22,6 @@ from yolo_prune.files import atomic
 from yolo_prune.host.blocks import stage_of
 from yolo_prune.host.console import LOGGER, output_of_run
 from yolo_prune.host.model import YOLO, load
-from yolo_prune.host.settings import new_run_directory
 from yolo_prune.host.training import finished_checkpoint
 from yolo_prune.recovery.fine_tuning import Training, fine_tune
 from yolo_prune.recovery.objectives import LABELS
@@ -30,6 +29,7 @@ from yolo_prune.reporting.reading import read_progress, read_summary
 from yolo_prune.reporting.report import write_report
 from yolo_prune.run.baselines import beating, measure_smaller_images
 from yolo_prune.run.clock import Clock
+from yolo_prune.run.directory import new_directory
 from yolo_prune.run.exporting import conditions_of_export, require_calibration
 from yolo_prune.run.journal import Journal
 from yolo_prune.run.measuring import measure_stage
@@ -40,6 +40,7 @@ from yolo_prune.run.request import Request
 from yolo_prune.run.round import Result, Round, open_trained, training_data
 from yolo_prune.run.state import Run
 from yolo_prune.run.timing import slim_to_latency
+from yolo_prune.selection import TargetError
 from yolo_prune.structure import PruningPlan
 
 NOTED_DROP = 0.005  # of the task's metric in fine-tuning, above which a note says so
@@ -80,7 +81,7 @@ def start(yolo: YOLO, options: Options) -> PruneResult:
             return plan_only(request)
         require_calibration(request)
         rehearse(request)
-        directory = _new_directory(request)
+        directory = new_directory(request)
         with Journal.start(directory, yolo, options):
             return carry_out(Run(request, directory))
 
@@ -113,8 +114,9 @@ def resume(directory: Path, kind: type[YOLO] = YOLO) -> PruneResult:
 def plan_only(request: Request) -> PruneResult:
     """A dry run: the plan and its cost. The directory is created once the plan exists."""
     clock, original = Clock(), PruningPlan.full(request.base.model)
-    slimmed = slim_to_latency(request, request.base.model, original, request.goal(1.0), clock, request.untrained)
-    run = Run(request, _new_directory(request), clock)
+    goal = request.goal(request.rounds)
+    slimmed = slim_to_latency(request, request.base.model, original, goal, clock, request.untrained)
+    run = Run(request, new_directory(request), clock)
     summary = run.summary
     slimmed.plan.save(run.directory / "plan.json")
     summary.layers = _layers(request, slimmed.plan)
@@ -159,7 +161,7 @@ def _take_up(run: Run) -> None:
 def _measure_base(run: Run) -> None:
     if run.summary.base is None:
         request = run.request
-        run.summary.base = measure_stage(request, request.base, request.problem.base, "base", run.directory)
+        run.summary.base = measure_stage(request, request.base, request.problem.base, "base", run.directory, run.judge)
         run.summary.base.checkpoint = request.source
         run.save()
 
@@ -191,22 +193,19 @@ def _prepared_base(run: Run) -> YOLO:
 
 
 def _all_rounds(run: Run, yolo: YOLO) -> tuple[PruningPlan, Stage]:
-    """Run the rounds that are not finished. Return the plan and the stage of the last one within `max_map_drop`."""
+    """Run the rounds that are not finished. Return the plan and the stage of the last one within the allowed drop."""
     summary, request = run.summary, run.request
     result = Result(yolo, PruningPlan.full(request.base.model), summary.base)
-    for number in range(1, request.options.rounds + 1):
+    for number in range(1, request.rounds + 1):
         previous = result
         with run.step(f"round {number}"):
-            current = Round(request, number, run.directory, run.clock)
-            if number > len(summary.rounds):
-                result = current.run(previous.yolo, previous.plan)
-                summary.rounds.append(result.stage)
-                summary.scores.append(current.record["scores"])
-                _note_harm(run, number, result.stage)
-                run.save()
-            else:
-                result = current.reopen(summary.rounds[number - 1])
-                summary.rounds[number - 1] = result.stage
+            try:
+                result = _round(run, number, previous)
+            except TargetError as error:
+                if request.schedule.target is not None:
+                    raise
+                summary.note(f"stopped before round {number}: {error}")
+                break
         if _lost_too_much(run, result.stage):
             summary.note(_stopping_note(run, number, result.stage, previous.stage))
             return previous.plan, previous.stage
@@ -214,19 +213,34 @@ def _all_rounds(run: Run, yolo: YOLO) -> tuple[PruningPlan, Stage]:
     return result.plan, result.stage
 
 
+def _round(run: Run, number: int, previous: Result) -> Result:
+    """Run a round, or take up what it left if it was finished before."""
+    summary = run.summary
+    current = Round(run.request, number, run.directory, run.clock, run.judge)
+    if number <= len(summary.rounds):
+        result = current.reopen(summary.rounds[number - 1])
+        summary.rounds[number - 1] = result.stage
+        return result
+    result = current.run(previous.yolo, previous.plan)
+    summary.rounds.append(result.stage)
+    summary.scores.append(current.record["scores"])
+    _note_harm(run, number, result.stage)
+    run.save()
+    return result
+
+
 def _lost_too_much(run: Run, stage: Stage) -> bool:
-    """Whether the metric on held-out images is more than `max_map_drop` below the base's."""
-    most = run.request.options.max_map_drop
-    return most is not None and stage.held_out_metric < run.summary.base.held_out_metric - most
+    """Whether the metric on held-out images is more below the base's than the run allows."""
+    return stage.drop is not None and not Drop(**stage.drop).is_within(run.request.max_drop)
 
 
 def _stopping_note(run: Run, number: int, stage: Stage, kept: Stage) -> str:
-    base = run.summary.base
+    drop, base = Drop(**stage.drop), run.summary.base
     result = "the base itself, not slimmed" if kept is base else f"that of round {number - 1}"
+    metric = "agreement with the original" if run.request.unlabelled else run.request.metric.title
     return (
-        f"stopped after round {number}: its {run.request.metric.title} of {stage.held_out_metric:.3f} on "
-        f"{len(run.request.images_for_max_map_drop.indices)} held-out training images is more than "
-        f"{run.request.options.max_map_drop:g} below the base's {base.held_out_metric:.3f}; the result is {result}"
+        f"stopped after round {number}: on {drop.images} held-out training images it loses {drop} of {metric}, and "
+        f"{run.request.max_drop:g} are allowed; the result is {result}"
     )
 
 
@@ -311,14 +325,3 @@ def _layers(request: Request, plan: PruningPlan) -> list[dict[str, Any]]:
         {"name": name, "stage": stage_of(request.base.model, name), "before": before[name].out, "after": width.out}
         for name, width in plan.widths.items()
     ]
-
-
-def _new_directory(request: Request) -> Path:
-    """Create the directory of a run. Raises RequestError if that fails."""
-    out = request.options.out
-    directory = Path(out).absolute() if out else new_run_directory(Path(str(request.base.model_name)).stem)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RequestError(f"out {directory} cannot be made: {error.strerror}") from None
-    return directory

@@ -34,6 +34,8 @@ class Stage:
         map50_95_before_training: before the fine-tuning of the round.
         agreement: the task's metric with what the original predicts as the truth, on held-out training images.
         held_out_metric: the task's metric on training images that are held out, by which the run decides.
+        drop: what the metric on these images is below the base's, see `Drop`.
+        drop_before_training: the same before the fine-tuning of the round.
         latency_ms: median time of one image in PyTorch.
         latency_spread_ms: the range of the middle half of the times.
         base_latency_ms: of the base, which was timed alternately.
@@ -55,6 +57,8 @@ class Stage:
     map50_95_before_training: float | None = None
     agreement: float | None = None
     held_out_metric: float | None = None
+    drop: dict[str, float | None] | None = None
+    drop_before_training: dict[str, float | None] | None = None
     latency_ms: float | None = None
     latency_spread_ms: float | None = None
     base_latency_ms: float | None = None

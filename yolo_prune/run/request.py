@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from yolo_prune.costs import CostModel, on_the_way
+from yolo_prune.costs import Cost, CostModel
 from yolo_prune.errors import RequestError
 from yolo_prune.evaluation.ground_truth import GroundTruth
 from yolo_prune.files import absolute
@@ -29,8 +29,9 @@ from yolo_prune.run.costs import measured_kinds, require_runtime
 from yolo_prune.run.images import Images, resolve_dataset
 from yolo_prune.run.options import ROUND_TO, STEPS, Options
 from yolo_prune.run.parsed import Parsed
+from yolo_prune.run.schedule import Schedule
 from yolo_prune.selection import Limits, Problem, require_reachable
-from yolo_prune.structure import Network
+from yolo_prune.structure import Network, PruningPlan
 from yolo_prune.structure.layers import share_of_zeros
 
 AGREEING = 64  # images that agreement is measured on, at most
@@ -54,6 +55,8 @@ class Request:
         dataset: None where nothing needs one.
         truth: of the val split, for pycocotools; None where it is not used.
         problem: what selection decides on: the groups, costs and limits of the original, and the target.
+        schedule: how many rounds there are, and how far each goes.
+        plan: that was given; None: selection makes it.
         images: that it calibrates on.
         reconstructs: whether layers that lose inputs are solved.
         epochs: of each round.
@@ -63,6 +66,7 @@ class Request:
         patience: epochs without an improvement on held-out images, after which a training comes to its end; None: it
             trains all epochs.
         averages: whether the weights before and after a fine-tuning are averaged.
+        max_drop: of the metric on held-out images, below the base's; None: any.
     """
 
     options: Options
@@ -77,6 +81,8 @@ class Request:
     dataset: Dataset | None
     truth: GroundTruth | None
     problem: Problem
+    schedule: Schedule
+    plan: PruningPlan | None
     images: Images
     reconstructs: bool
     epochs: int
@@ -85,6 +91,7 @@ class Request:
     learns_from: str
     patience: int | None
     averages: bool
+    max_drop: float | None
 
     @classmethod
     def of(cls, yolo: YOLO, options: Options, needs_dataset: bool = False) -> Request:
@@ -98,6 +105,9 @@ class Request:
         Raises:
             RequestError: something is wrong or does not fit.
         """
+        options = options.for_untrained() if yolo.is_untrained else options
+        if options.dry_run and options.by_accuracy:
+            raise RequestError("dry-run plans for a target; give one, as target-macs 54%")
         parsed = Parsed.of(options)
         _require_usable(yolo)
         device = open_device(options.train_args.get("device"))
@@ -119,21 +129,29 @@ class Request:
         epochs = resolving.epochs(options, untrained, dataset, images, learns_from)
         unlabelled = dataset is not None and dataset.unlabelled
         averages = not unlabelled and resolving.averages(options, untrained, yolo.task, images, epochs)
-        problem = _problem(base, options, parsed, imgsz)  # last, because a profile may have to be measured for it
+        plan = None if options.plan is None else PruningPlan.load(options.plan)
+        problem = _problem(base, options, parsed, imgsz, plan)  # last, because a profile may have to be measured for it
+        schedule = Schedule.of(options, problem.target)
         return cls(
             options, parsed, base, module.names, yolo.checkpoint or absolute(str(yolo.model_name)), yolo.checkpoint,
-            untrained, device, imgsz, dataset, truth, problem, images, reconstructs, epochs,
-            steps=options.steps or (1 if untrained else math.ceil(STEPS / options.rounds)),
+            untrained, device, imgsz, dataset, truth, problem, schedule, plan, images, reconstructs, epochs,
+            steps=options.steps or (1 if untrained else math.ceil(STEPS / schedule.expected)),
             held_out=resolving.held_out(options, images, epochs, averages, learns_from, unlabelled),
             learns_from=learns_from,
             patience=resolving.patience(options, learns_from),
             averages=averages,
+            max_drop=resolving.max_drop(options, unlabelled),
         )  # fmt: skip
 
     @property
     def metric(self) -> Metric:
         """The metric that the task is judged by."""
         return METRICS[self.base.task]
+
+    @property
+    def chosen_by(self) -> str:
+        """What chooses the channels: the criterion, all written out, or the plan that was given."""
+        return f"plan {self.options.plan}" if self.plan else str(self.parsed.expression)
 
     @property
     def channels(self) -> int:
@@ -163,7 +181,7 @@ class Request:
     @property
     def seconds_of_training(self) -> float | None:
         """The time that each training may take; None: any."""
-        trainings = self.options.rounds + (self.parsed.penalty is not None)
+        trainings = self.schedule.expected + (self.parsed.penalty is not None)
         return None if self.options.time is None else seconds_of(self.options.time) / trainings
 
     @property
@@ -178,9 +196,14 @@ class Request:
         return self.dataset.yaml
 
     @property
-    def images_for_max_map_drop(self) -> LabelledImages | None:
-        """The held-out images that `max_map_drop` is judged on; None where it is not set."""
-        if self.options.max_map_drop is None:
+    def rounds(self) -> int:
+        """The number of rounds, at most."""
+        return self.schedule.rounds
+
+    @property
+    def images_for_max_drop(self) -> LabelledImages | None:
+        """The held-out images that `max_drop` is judged on; None where any is allowed."""
+        if self.max_drop is None:
             return None
         return self.held_out or self.images.calibration.judging
 
@@ -199,19 +222,19 @@ class Request:
     @property
     def judged_paths(self) -> list[str]:
         """The paths of the training images that the run decides on, which are not trained on."""
-        images = self.held_out or self.images_for_max_map_drop
+        images = self.held_out or self.images_for_max_drop
         return images.paths if images else []
 
-    def goal(self, progress: float) -> dict[str, float]:
-        """Return the costs to reach after a share of the way to the target: geometric steps from the original."""
-        return on_the_way(self.problem.base, self.problem.target, progress)
+    def goal(self, number: int) -> dict[str, float]:
+        """Return the costs to reach in a round."""
+        return self.schedule.goal(number, self.problem.base, self.options.kinds)
 
     def resolved_options(self) -> dict[str, Any]:
         """Return all options as plain data, with what those that were open were resolved to."""
         return self.options.to_dict() | {
             "criterion": self.parsed.criterion, "cost_exponent": self.parsed.cost_exponent, "epochs": self.epochs,
             "steps": self.steps, "reconstruct": self.reconstructs, "average": self.averages,
-            "learn_from": self.learns_from if self.epochs else None,
+            "learn_from": self.learns_from if self.epochs else None, "max_map_drop": self.max_drop,
         }  # fmt: skip
 
     def notes(self) -> list[str]:
@@ -294,23 +317,33 @@ def _with_classes(
         return with_outputs(module, dataset.info, options.train_args.get("cls_remap", True))
 
 
-def _problem(base: YOLO, options: Options, parsed: Parsed, imgsz: int) -> Problem:
-    """Return the problem of the original model. Raises RequestError if the target is out of reach."""
+def _problem(base: YOLO, options: Options, parsed: Parsed, imgsz: int, plan: PruningPlan | None) -> Problem:
+    """Return the problem of the original model. Raises RequestError if the target is out of reach or a plan misfits."""
     network = Network.of(base.model, imgsz)
     groups = network.groups
     if not groups:
         raise RequestError(
             f"model {base.model_name}: it has no channels that can be removed; `yolo-prune info MODEL --why` says why"
         )
+    if plan is not None:
+        plan.check(base.model, groups)
     protected = _protected(options.protect, [m.layer for group in groups for m in group.producers])
     costs = CostModel(network, parsed.kinds, measured_kinds(base, network, options))
     problem = Problem(
-        groups, costs, {target.kind: target.of(costs.full) for target in options.targets},
+        groups, costs, _target(options, costs, plan),
         limits=Limits(options.round_to or ROUND_TO, options.max_layer_ratio, protected),
         allocation=options.allocation, cost_exponent=parsed.cost_exponent,
     )  # fmt: skip
-    require_reachable(problem)
+    if plan is None:
+        require_reachable(problem)
     return problem
+
+
+def _target(options: Options, costs: CostModel, plan: PruningPlan | None) -> Cost:
+    """Return the absolute target: that of a given plan, or the original's own cost where the accuracy decides."""
+    asked = {target.kind: target.of(costs.full) for target in options.targets}
+    total = costs.full if plan is None else costs.total(plan.widths)
+    return asked or {kind: total[kind] for kind in options.kinds}
 
 
 def _protected(patterns: Iterable[str], layers: list[str]) -> frozenset[str]:

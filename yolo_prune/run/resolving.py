@@ -9,8 +9,17 @@ from yolo_prune.host.arguments import default
 from yolo_prune.host.datasets import Dataset
 from yolo_prune.host.images import LabelledImages
 from yolo_prune.run.images import Images
-from yolo_prune.run.options import EPOCHS_ON_LABELS, IMAGES_SEEN, MOST_EPOCHS, PATIENCE, Options
+from yolo_prune.run.options import (
+    EPOCHS_ON_LABELS,
+    IMAGES_SEEN,
+    MAX_DROP,
+    MAX_DROP_OF_AGREEMENT,
+    MOST_EPOCHS,
+    PATIENCE,
+    Options,
+)
 from yolo_prune.run.parsed import Parsed
+from yolo_prune.run.schedule import Schedule
 from yolo_prune.statistics.calibration import LEAST_HELD_OUT
 
 
@@ -63,7 +72,7 @@ def epochs(options: Options, untrained: bool, dataset: Dataset | None, images: I
         epochs = EPOCHS_ON_LABELS
     elif epochs is None:
         in_all = min(MOST_EPOCHS, math.ceil(IMAGES_SEEN / images.calibration.split_size))
-        epochs = math.ceil(in_all / options.rounds)
+        epochs = math.ceil(in_all / Schedule.of(options, {}).expected)
     for name in ("learn_from", "regularize"):
         if getattr(options, name) and not epochs:
             raise RequestError(f"{name.replace('_', '-')} needs a dataset to train on; give its yaml with --data")
@@ -91,20 +100,28 @@ def patience(options: Options, learns_from: str) -> int | None:
     return asked if asked is not None or options.epochs is not None else PATIENCE
 
 
+def max_drop(options: Options, unlabelled: bool) -> float | None:
+    """Return how far the metric on held-out images may fall below the base's; None: as far as the target takes it."""
+    if options.max_map_drop is not None or not options.by_accuracy:
+        return options.max_map_drop
+    return MAX_DROP_OF_AGREEMENT if unlabelled else MAX_DROP
+
+
 def held_out(
     options: Options, images: Images, epochs: int, averages: bool, learns_from: str, unlabelled: bool
 ) -> LabelledImages | None:
     """Return the images that training leaves out, where something is decided on them."""
+    accurately = max_drop(options, unlabelled) is not None
     if epochs and unlabelled:
-        return images.calibration.held_out() or images.calibration.judging
-    if epochs and images.calibration and learns_from != "labels" and options.max_map_drop is None:
+        return images.calibration.held_out(accurately) or images.calibration.judging
+    if epochs and images.calibration and learns_from != "labels" and not accurately:
         return images.calibration.held_out()
-    if not epochs or not (averages or options.max_map_drop is not None):
+    if not epochs or not (averages or accurately):
         return None
-    held_out = images.calibration.held_out()
+    held_out = images.calibration.held_out(accurately)
     if held_out is None:
-        raise RequestError(
-            f"max-map-drop is judged on training images that are held out, and needs {4 * LEAST_HELD_OUT} training "
-            "images or more"
-        )
+        needed = f"judged on training images that are held out, and needs {4 * LEAST_HELD_OUT} training images or more"
+        if options.max_map_drop is not None:
+            raise RequestError(f"max-map-drop is {needed}")
+        raise RequestError(f"without a target the accuracy is {needed}; give a target, as target-macs 54%")
     return held_out

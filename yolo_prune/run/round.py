@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from yolo_prune.costs import get_kind
 from yolo_prune.errors import RunError
 from yolo_prune.evaluation.accuracy import Accuracy
+from yolo_prune.evaluation.drop import Drop
 from yolo_prune.files import atomic, read_json, real_paths, write_json
 from yolo_prune.host.console import LOGGER, silent_about
 from yolo_prune.host.dataset_files import image_files
@@ -21,7 +22,8 @@ from yolo_prune.recovery.batch_norms import with_better_batch_norms
 from yolo_prune.recovery.fine_tuning import Training, fine_tune
 from yolo_prune.recovery.objectives import Objective, Resources, objectives_for
 from yolo_prune.run.clock import Clock
-from yolo_prune.run.measuring import agreement_data, measure_accuracy, measure_stage
+from yolo_prune.run.judging import Judge, agreement_data
+from yolo_prune.run.measuring import measure_accuracy, measure_stage
 from yolo_prune.run.record import Stage, versions
 from yolo_prune.run.request import Request
 from yolo_prune.run.slimming import slim
@@ -48,13 +50,15 @@ class Round:
         number: of the round, from 1.
         directory: of the run.
         clock: of the run.
+        judge: by which the run decides; None: it decides nothing.
     """
 
-    def __init__(self, request: Request, number: int, directory: Path, clock: Clock):
+    def __init__(self, request: Request, number: int, directory: Path, clock: Clock, judge: Judge | None = None):
         self.request, self.number, self.run_directory, self.clock = request, number, directory, clock
-        self.title = f"round {number}/{request.options.rounds}"
+        self.judge = judge
+        self.title = request.schedule.title(number)
         self.untrained = request.untrained and number == 1  # the model that it starts from
-        self.goal = request.goal(number / request.options.rounds)
+        self.goal = request.goal(number)
         self.directory = directory / f"round{number}"
         self._plan = self.directory / "plan.json"
         self._record = directory / f"round{number}.json"
@@ -62,7 +66,7 @@ class Round:
 
     @property
     def record(self) -> dict[str, Any]:
-        """The record of the slimming: "plan", "before", "scores", "batch_norms_reestimated", "training_kept"."""
+        """The record of the slimming, and of what was measured before the training: as `_slim_and_train` writes it."""
         return read_json(self._record)
 
     def run(self, yolo: YOLO, plan: PruningPlan) -> Result:
@@ -77,18 +81,19 @@ class Round:
             self._slim_and_train(yolo, plan)
         checkpoint, plan = finished_checkpoint(self.directory, epochs), PruningPlan.from_dict(self.record["plan"])
         plan.save(self._plan)
-        if request.averages:
+        if self.record["trained"] and request.averages:
             checkpoint = self._averaged(checkpoint)
-        elif request.held_out:
+        elif self.record["trained"] and request.held_out:
             self._save(open_trained(request.base, checkpoint), checkpoint)
         yolo = open_trained(request.base, checkpoint)  # what is measured is what the file holds, in half precision
-        after = measure_stage(request, yolo, plan.cost["final"], self.title, self.run_directory)
+        after = measure_stage(request, yolo, plan.cost["final"], self.title, self.run_directory, self.judge)
         record = self.record
         before = Accuracy(**record["before"]) if record["before"] else after
         stage = replace(
             after,
             metrics_before_training=before.metrics,
             map50_95_before_training=before.map50_95,
+            drop_before_training=record["drop_before"] if record["trained"] else after.drop,
             checkpoint=str(checkpoint),
             batch_norms_reestimated=record["batch_norms_reestimated"],
             training_kept=record["training_kept"],
@@ -103,27 +108,37 @@ class Round:
 
     def _slim_and_train(self, yolo: YOLO, plan: PruningPlan) -> None:
         request = self.request
-        slimming = slim_to_latency if self.number == request.options.rounds else slim
+        slimming = slim_to_latency if self.number == request.rounds else slim
         slimmed = slimming(request, yolo.model, plan, self.goal, self.clock, self.untrained)
         model, changed = slimmed.model, False
         record(model, [*history(request.base.model), self._step(slimmed.plan)])
         if request.images.calibration is not None and not self.untrained and not request.reconstructs:
             model, changed = with_better_batch_norms(model.to(request.device), request.images.calibration)
         yolo = yolo.around(model)
-        before = measure_accuracy(request, yolo, f"{self.title}, before training") if request.epochs else None
-        if request.averages or not request.epochs:
-            path = self._before_training if request.epochs else self.directory / "weights" / "last.pt"
+        drop = self.judge.drop(self.judge.judged(yolo)) if self.judge and request.epochs else None
+        trains = request.epochs > 0 and not (drop and self._needs_no_training(drop))
+        before = measure_accuracy(request, yolo, f"{self.title}, before training") if trains else None
+        if request.averages or not trains:
+            path = self._before_training if trains else self.directory / "weights" / "last.pt"
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic(path) as temporary:
                 yolo.save(temporary)
         write_json(self._record, {
-            "plan": slimmed.plan.to_dict(), "before": before and asdict(before), "scores": slimmed.scores,
+            "plan": slimmed.plan.to_dict(), "before": before and asdict(before),
+            "drop_before": drop and asdict(drop), "trained": trains, "scores": slimmed.scores,
             "batch_norms_reestimated": changed, "training_kept": None,
         })  # fmt: skip
-        if request.epochs:
+        if trains:
             LOGGER.info(f"{self.title}: fine-tuning for {request.epochs} epochs")
             with self.clock.time("training"), silent_about("labels", request.unlabelled):
                 fine_tune(yolo, self._training(slimmed.plan, before))
+
+    def _needs_no_training(self, drop: Drop) -> bool:
+        """Whether the accuracy decides how many rounds there are, and this one has lost little."""
+        if self.request.schedule.target is not None or not drop.is_within(self.request.max_drop):
+            return False
+        LOGGER.info(f"{self.title}: on {drop.images} held-out images it loses {drop}, and needs no fine-tuning")
+        return True
 
     def _training(self, plan: PruningPlan, before: Accuracy | None) -> Training:
         request, cost = self.request, plan.cost["final"]
@@ -148,7 +163,7 @@ class Round:
         request = self.request
         resources = Resources(original=request.base.model, plan=plan)
         objectives = objectives_for(request.learns_from, resources, request.batch)
-        if request.parsed.penalty and self.number < request.options.rounds:  # nothing is removed after the last round
+        if request.parsed.penalty and self.number < request.rounds:  # nothing is removed after the last round
             objectives.append(request.parsed.penalty.create(request.images.calibration.scoring))
         return objectives
 
@@ -178,7 +193,7 @@ class Round:
         """Return what a slimmed checkpoint records of how it was slimmed."""
         return {
             "model": str(self.request.base.model_name),
-            "criterion": str(self.request.parsed.expression),
+            "criterion": self.request.chosen_by,
             "imgsz": self.request.imgsz,
             "versions": versions(),
             "plan": plan.to_dict(),

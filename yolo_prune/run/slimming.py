@@ -7,7 +7,7 @@ round started from, with its layers reconstructed against that model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,6 +60,41 @@ def slim(
         clock: takes the time of scoring, selection and slimming.
         untrained: whether the model was never trained.
     """
+    if request.plan is not None:
+        return _slim_by_plan(request, model, clock)
+    full = request.problem.without(plan.removed(request.problem.groups)).costs.full
+    steps = request.steps * (request.rounds if request.options.dry_run else 1)
+    goals = [on_the_way(full, goal, step / steps) for step in range(1, steps + 1)]
+    *_, slimmed = slim_gradually(request, model, plan, goals, clock, untrained)
+    return slimmed
+
+
+def _slim_by_plan(request: Request, model: nn.Module, clock: Clock) -> Slimmed:
+    """Slim the original by the plan that was given."""
+    problem, model = request.problem, model.to(request.device)
+    with clock.time("slimming"):
+        source: Reconstruction | _Cutting = _Cutting(model)
+        if request.reconstructs:
+            images = WithProgress(request.images.for_reconstruction, "measuring the inputs of layers")
+            source = Reconstruction(model, images)
+        slimmed = source.apply(request.plan, problem.groups)
+    now = problem.without(request.plan.removed(problem.groups))
+    return Slimmed(replace(request.plan, **_recorded(request, now)), slimmed, None)
+
+
+def slim_gradually(
+    request: Request,
+    model: nn.Module,
+    plan: PruningPlan,
+    goals: Iterable[Mapping[str, float]],
+    clock: Clock,
+    untrained: bool = False,
+) -> Iterator[Slimmed]:
+    """Slim a model to one goal after the other, each smaller than the one before, and yield the model at each.
+
+    Args:
+        goals: as the goal of `slim`. The others are as there.
+    """
     start = request.problem.without(plan.removed(request.problem.groups))
     model.to(request.device)
     reconstruction = None
@@ -67,13 +102,12 @@ def slim(
         images = WithProgress(request.images.for_reconstruction, "measuring the inputs of layers")
         reconstruction = Reconstruction(model, images)
     now, slimmed, later = start, model, PruningPlan.full(model)
-    steps = request.steps * (request.options.rounds if request.options.dry_run else 1)
-    for step in range(1, steps + 1):
+    for goal in goals:
         with clock.time("scoring"):
-            shared = reconstruction if step == 1 else None
+            shared = reconstruction if slimmed is model else None
             scores = score_groups(request, slimmed, now.groups, shared, untrained)
         with clock.time("selection"):
-            now = replace(now, scores=scores, target=on_the_way(start.costs.full, goal, step / steps))
+            now = replace(now, scores=scores, target=goal)
             removed = select(now)
             histogram = score_histogram(now, removed)
         later = later.then(PruningPlan.full(slimmed).without(now.groups, removed))
@@ -81,7 +115,7 @@ def slim(
         with clock.time("slimming"):
             source = reconstruction or _Cutting(model)
             slimmed = source.apply(later, start.groups)
-    return Slimmed(replace(plan.then(later), **_recorded(request, now)), slimmed, histogram)
+        yield Slimmed(replace(plan.then(later), **_recorded(request, now)), slimmed, histogram)
 
 
 def score_groups(

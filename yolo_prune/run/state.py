@@ -13,6 +13,7 @@ from yolo_prune.host.console import LOGGER
 from yolo_prune.host.datasets import TRAINING_LIST
 from yolo_prune.host.stock import is_smallest, stock_name
 from yolo_prune.run.clock import Clock
+from yolo_prune.run.judging import Judge
 from yolo_prune.run.record import Summary
 from yolo_prune.run.request import Request
 
@@ -26,12 +27,15 @@ class Run:
         summary: what it has done and measured.
         clock: takes the time of its activities.
         checkpoint: the last good one.
+        judge: by which it decides; None: it decides nothing by accuracy.
     """
 
     def __init__(self, request: Request, directory: Path, clock: Clock | None = None):
         self.request, self.directory = request, directory
         self.clock, self.checkpoint = clock or Clock(), None
         self.summary = _summary(request)
+        images = request.images_for_max_drop
+        self.judge = images and Judge(request, images, directory)
         if request.held_out is not None:
             self.summary.training_list = str(directory / TRAINING_LIST)
 
@@ -63,7 +67,7 @@ def _summary(request: Request) -> Summary:
     base, stock = request.base, stock_name(request.base.model)
     return Summary(
         model=request.model, task=base.task, metric=request.metric, data=request.dataset and request.dataset.yaml,
-        criterion=str(request.parsed.expression), imgsz=request.imgsz, device=str(request.device),
+        criterion=request.chosen_by, imgsz=request.imgsz, device=str(request.device),
         target=request.options.asked_targets, options=request.resolved_options(), seed=request.seed,
         command=request.options.command(request.model), stock=stock, smallest=stock is not None and is_smallest(stock),
         reference=smaller_stock_model(base.model, request.imgsz), notes=request.notes(), held_out=request.judged_paths,

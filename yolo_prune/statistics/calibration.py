@@ -63,14 +63,18 @@ class Calibration:
         """The number of different images of the split."""
         return len(first_of_each(real_paths(paths_of(self.judging.split))))
 
-    def held_out(self) -> LabelledImages | None:
+    def held_out(self, accurately: bool = False) -> LabelledImages | None:
         """Return some of the images to judge on, for training to leave out.
 
         They are a twentieth of the split, but 16 to 64, and at most a quarter of the split. None where that is less
         than 8.
+
+        Args:
+            accurately: whether a difference of hundredths has to be seen: then they are 64 to 128.
         """
         images = self.split_size
-        count = min(images // 4, max(16, images // 20), 64)
+        least, most = (64, JUDGING) if accurately else (16, 64)
+        count = min(images // 4, max(least, images // 20), most)
         return self.judging.first(count) if count >= LEAST_HELD_OUT else None
 
     def representative(self, model: nn.Module, samples: int, seed: int) -> LabelledImages:

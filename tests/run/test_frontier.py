@@ -1,0 +1,123 @@
+"""The frontier of the embedded model, on scenes."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from yolo_prune import YOLO, PruningPlan, RequestError, demo, frontier
+from yolo_prune.costs import CostModel
+from yolo_prune.demo.scenes import write_scenes
+from yolo_prune.run.frontier import recovered_share
+from yolo_prune.selection.frontier import shares
+
+SMALL = {"imgsz": 160, "workers": 0, "batch": 8, "samples": 16}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_scenes(tmp_path_factory.mktemp("data"), train=40, val=4, size=160)
+
+
+@pytest.fixture(scope="module")
+def found(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("frontier") / "out"
+    return frontier(demo.MODEL, data=data, points=3, sizes=(96,), out=out, **SMALL)
+
+
+@pytest.mark.slow
+def test_every_plan_is_judged_at_every_size_and_the_base_at_smaller_ones(found):
+    plans = [point for point in found["points"] if point["plan"]]
+    base = [point for point in found["points"] if not point["plan"]]
+    assert sorted({point["imgsz"] for point in plans}) == [96, 160]
+    assert len(plans) == 6
+    assert [point["imgsz"] for point in base] == [128, 96]
+    own = [point for point in plans if point["imgsz"] == 160]
+    for point, share in zip(own, shares(3), strict=True):
+        assert share - 0.01 <= point["macs"] / found["base"]["macs"] <= share
+        assert point["drop"]["value"] == pytest.approx(found["base"]["map50_95"] - point["map50_95"])
+        assert 0 < point["size_bytes"] < found["base"]["size_bytes"]
+    assert found["images"] == 10
+    assert json.loads(json.dumps(found)) == found
+    assert json.loads((Path(found["directory"]) / "frontier.json").read_text()) == found
+
+
+@pytest.mark.slow
+def test_what_is_counted_is_what_a_plan_costs(found):
+    model = YOLO(demo.MODEL).model
+    for point in found["points"]:
+        plan = PruningPlan.load(point["plan"]) if point["plan"] else PruningPlan.full(model)
+        cost = CostModel.of(plan.apply(model), point["imgsz"]).full
+        assert (point["macs"], point["params"]) == (cost["macs"], cost["params"])
+
+
+@pytest.mark.slow
+def test_pages_are_written(found):
+    directory = Path(found["directory"])
+    assert (directory / "frontier.png").read_bytes()[:4] == b"\x89PNG"
+    page = (directory / "frontier.html").read_text()
+    assert "what is there for what cost" in page
+    assert "plans at 96 px" in page
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_a_plan(found, data, tmp_path):
+    chosen = next(point for point in found["points"] if point["plan"] and point["imgsz"] == 160)
+    result = YOLO(demo.MODEL).prune(data=data, plan=chosen["plan"], epochs=0, export=(), out=tmp_path / "out", **SMALL)
+    assert result.plan.widths == PruningPlan.load(chosen["plan"]).widths
+    assert result.summary["final"]["macs"] == chosen["macs"]
+    assert result.summary["final"]["params"] == chosen["params"]
+    assert result.summary["criterion"].startswith("plan ")
+
+
+@pytest.mark.slow
+def test_labels_of_val_change_nothing(found, data, tmp_path):
+    copy = Path(shutil.copytree(Path(data).parent, tmp_path / "data"))
+    yaml = copy / Path(data).name
+    yaml.write_text(yaml.read_text().replace(str(Path(data).parent), str(copy)))
+    for path in (copy / "labels" / "val").glob("*.txt"):
+        path.write_text("")
+    other = frontier(demo.MODEL, data=yaml, points=3, sizes=(96,), out=tmp_path / "out", **SMALL)
+    keys = ("macs", "map50_95", "drop", "knee", "front")
+    assert [[point[key] for key in keys] for point in other["points"]] == [
+        [point[key] for key in keys] for point in found["points"]
+    ]
+
+
+@pytest.mark.slow
+def test_a_folder_without_labels_is_judged_by_agreement(data, tmp_path):
+    images = Path(shutil.copytree(Path(data).parent / "images" / "train", tmp_path / "frames"))
+    found = frontier(demo.MODEL, data=images, points=2, out=tmp_path / "out", **SMALL)
+    assert found["agreement"]
+    assert found["base"]["map50_95"] > 0.9
+    assert [point["drop"]["value"] > -0.05 for point in found["points"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"points": 1}, "points is 1; it must be a whole number of at least 2"),
+        ({"sizes": (100,)}, "sizes 100 must be a multiple of 32"),
+        ({"sizes": (192,)}, "at most the model's image size of 160"),
+    ],
+)
+def test_bad_requests_are_refused_before_anything_is_written(options, reason, data, tmp_path):
+    with pytest.raises(RequestError, match=reason):
+        frontier(demo.MODEL, data=data, out=tmp_path / "out", **SMALL, **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_was_never_trained_has_no_frontier(data, tmp_path):
+    with pytest.raises(RequestError, match="a model from a yaml is not trained"):
+        frontier("yolov8n.yaml", data=data, out=tmp_path / "out", **SMALL)
+
+
+def test_the_share_that_recovery_brings_back_is_that_of_all_rounds():
+    rounds = [
+        {"drop_before_training": {"value": 0.10}, "drop": {"value": 0.04}},
+        {"drop_before_training": {"value": 0.10}, "drop": {"value": 0.02}},
+        {"drop_before_training": None, "drop": None},
+    ]
+    assert recovered_share({"rounds": rounds}) == pytest.approx(0.7)
+    assert recovered_share({"rounds": []}) is None

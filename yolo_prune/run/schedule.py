@@ -1,0 +1,53 @@
+"""How many rounds there are, and how far each of them goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from yolo_prune.costs import Cost, on_the_way
+from yolo_prune.run.options import Options
+
+KEPT = 0.85  # of the cost before, in each round of a run without a target
+MOST_ROUNDS = 16  # without a target: 0.85 ** 16 is 7 %
+EXPECTED_ROUNDS = 4  # without a target; epochs and time are divided by it
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The goals of the rounds.
+
+    Attributes:
+        rounds: number of them, at most.
+        expected: number of them by which epochs and time are divided.
+        target: costs to reach in the last round, absolute; None: the accuracy decides how many rounds there are.
+    """
+
+    rounds: int
+    expected: int
+    target: Mapping[str, float] | None
+
+    @classmethod
+    def of(cls, options: Options, target: Mapping[str, float]) -> Schedule:
+        """Return the schedule that options ask for; `target` is what they ask for in absolute costs."""
+        if not options.by_accuracy:
+            rounds = options.rounds or 1
+            return cls(rounds, rounds, target)
+        rounds = options.rounds or MOST_ROUNDS
+        return cls(rounds, min(rounds, EXPECTED_ROUNDS), None)
+
+    def goal(self, number: int, base: Cost, kinds: Sequence[str]) -> Cost:
+        """Return the costs to reach in a round, in geometric steps from the original.
+
+        Args:
+            number: of the round, from 1.
+            base: the costs of the original.
+            kinds: of cost that are made smaller.
+        """
+        if self.target is None:
+            return {kind: base[kind] * KEPT**number for kind in kinds}
+        return on_the_way(base, self.target, number / self.rounds)
+
+    def title(self, number: int) -> str:
+        """Return what a round is called in messages."""
+        return f"round {number}" if self.target is None else f"round {number}/{self.rounds}"
