@@ -30,7 +30,7 @@ class Hook:
     uses_labels, frozen_norms = True, True
 
     def __init__(self, original=None, features=()):
-        self.original, self.features = original, features
+        self.original, self.features = original, {name: name for name in features}
         self.batches = []
         self.expected = []  # outputs of the original
 

@@ -32,7 +32,7 @@ def test_each_slimming_is_a_row():
     printed = _printed(info_table("pruned.pt", _description(slimmed=True, history=[first, {"plan": {}}])))
     assert "pruned.pt: detect, 80 classes, 1.500 M parameters" in printed
     assert (
-        "yolov8n.pt 50% (macs) l1 2.000 to 1.000 (50%) at 640 px 3.000 to 1.500 (50%) yolo-prune 0.1.0, ultralytics "
+        "yolov8n.pt 50% (macs) l1 - 2.000 to 1.000 (50%) at 640 px 3.000 to 1.500 (50%) yolo-prune 0.1.0, ultralytics "
         "8.4.140" in printed
     )
     assert "- - a given plan - - -" in printed

@@ -83,7 +83,9 @@ def test_partly_renamed_classes_are_refused_unless_their_index_says_what_they_me
     YAML.save(renamed, {**YAML.load(in_other_order[0]), "names": [*CLASSES[:4], "kite"]})
     with pytest.raises(RequestError, match=r"\[.*kite\] and the model \[.*cls_remap=False.*--retrain-outputs"):
         _request(scenes_model, renamed)
-    request = Request.of(YOLO(scenes_model), Options(data=str(renamed), target_macs="54%", train_args={**SMALL, "cls_remap": False}))
+    request = Request.of(
+        YOLO(scenes_model), Options(data=str(renamed), target_macs="54%", train_args={**SMALL, "cls_remap": False})
+    )
     assert request.base.model.names[4] == "kite"
     same = _request(scenes_model, in_other_order[0])
     losses = [mean_loss(each.base.model, each.images.calibration.scoring) for each in (same, request)]

@@ -32,7 +32,9 @@ def scenes(tmp_path_factory):
 )
 def test_it_is_refused_and_nothing_is_written(argument, expected, scenes, scenes_model, tmp_path):
     with pytest.raises(RequestError, match=expected) as refusal:
-        YOLO(scenes_model).prune(data=scenes, target_macs="54%", epochs=1, imgsz=64, workers=0, **argument, out=tmp_path / "out")
+        YOLO(scenes_model).prune(
+            data=scenes, target_macs="54%", epochs=1, imgsz=64, workers=0, **argument, out=tmp_path / "out"
+        )
     assert len(str(refusal.value).splitlines()) == 1
     assert not [*tmp_path.iterdir()]
 
@@ -43,7 +45,9 @@ def test_random_numbers_of_torch_do_not_depend_on_the_rehearsal(scenes, scenes_m
     for optimizer in ("Foo", "Bar"):
         torch.manual_seed(1)
         with pytest.raises(RequestError):
-            yolo.prune(data=scenes, target_macs="54%", epochs=1, imgsz=64, workers=0, optimizer=optimizer, out=tmp_path / "out")
+            yolo.prune(
+                data=scenes, target_macs="54%", epochs=1, imgsz=64, workers=0, optimizer=optimizer, out=tmp_path / "out"
+            )
         states.append(torch.rand(1).item())
     torch.manual_seed(1)
     assert states == [torch.rand(1).item()] * 2
@@ -55,5 +59,7 @@ def test_a_run_with_unusual_train_arguments_works(scenes, scenes_model, tmp_path
                "iou": 0.6, "max_det": 50, "conf": 0.01, "agnostic_nms": True, "fraction": 0.5, "cache": "ram",
                "save_period": 1, "erasing": 0.1}  # fmt: skip
     options = {"samples": 6, "steps": 1, "export": (), "imgsz": 64, "batch": 4, "workers": 0}
-    result = YOLO(scenes_model).prune(data=scenes, target_macs="54%", epochs=1, **options, **unusual, out=tmp_path / "out")
+    result = YOLO(scenes_model).prune(
+        data=scenes, target_macs="54%", epochs=1, **options, **unusual, out=tmp_path / "out"
+    )
     assert result.summary["options"]["train_args"]["max_det"] == 50

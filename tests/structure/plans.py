@@ -37,8 +37,14 @@ def randomly_slimmed(model: nn.Module, seed: int, most: float = 0.5) -> nn.Modul
 
 
 def masked(model: nn.Module, plan: PruningPlan) -> nn.Module:
-    """Return the full-size model with the channels that the plan removes held at zero. It uses no code of the plan."""
+    """Return the full-size model with the channels that the plan removes held at zero. It uses no code of the plan.
+
+    What removed blocks add to their input is held at zero, too.
+    """
     model = copy.deepcopy(model)
+    for name in plan.removed_blocks:
+        container, _, index = name.rpartition(".")
+        model.get_submodule(container)[int(index)] = nn.Identity()
     modules = dict(model.named_modules())
     with torch.no_grad():
         for name, keep in plan.layers.items():

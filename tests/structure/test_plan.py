@@ -71,7 +71,7 @@ def test_json_returns_the_plan_and_names_layers_as_the_contract_says(models, tmp
     plan.save(tmp_path / "plan.json")
     assert PruningPlan.load(tmp_path / "plan.json") == plan
     written = json.loads((tmp_path / "plan.json").read_text())
-    assert written.keys() == {"layers", "target", "cost"}
+    assert written.keys() == {"layers", "target", "cost", "removed_blocks"}
     assert written["layers"]["model.2.cv1.conv"].keys() == {"out", "in"}
     assert [p.name for p in tmp_path.iterdir()] == ["plan.json"]
 

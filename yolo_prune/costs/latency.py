@@ -73,7 +73,9 @@ class Latency(CostKind):
         return float(self._row(widths) @ self._factors)
 
     def _row(self, widths: Mapping[str, Width]) -> np.ndarray:
-        terms = [self._terms(name, shape, widths[name]) for name, shape in self.network.shapes.items()]
+        terms = [
+            self._terms(name, shape, widths[name]) for name, shape in self.network.shapes.items() if name in widths
+        ]
         return np.append(np.sum(terms, axis=0), 1.0)
 
     def _terms(self, name: str, shape: LayerShape, width: Width) -> np.ndarray:

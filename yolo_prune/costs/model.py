@@ -47,8 +47,8 @@ class CostModel:
         return self.total(self.full_widths)
 
     def total(self, widths: Mapping[str, Width]) -> Cost:
-        """Return the cost of the model at these widths."""
-        layers = self.of_layers(widths, self.network.shapes)
+        """Return the cost of the model at these widths. Layers without a width are removed."""
+        layers = self.of_layers(widths, (name for name in self.network.shapes if name in widths))
         return {kind: layers[kind] + self._kind(kind).of_rest(self.network) for kind in self.kinds}
 
     def of_layers(self, widths: Mapping[str, Width], layers: Iterable[str]) -> Cost:

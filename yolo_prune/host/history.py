@@ -28,6 +28,7 @@ PLAN = record_of(
         "layers": dict_of(record_of({"out": list_of(whole), "in": list_of(whole)})),
         "target": optional(dict_of(anything)),
         "cost": optional(record_of({"base": COST, "final": COST})),
+        "removed_blocks": list_of(text),
     },
 )
 # What `yolo-prune info` relies on. An earlier version may have recorded less.

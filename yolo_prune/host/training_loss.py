@@ -47,14 +47,14 @@ class LossHook(Protocol):
 
     Attributes:
         original: the model before pruning, in evaluation mode; None where it is not needed.
-        features: names of blocks whose outputs are compared. The output of a module before an activation that works in
-            place would hold the values after it.
+        features: names of blocks whose outputs are compared, in the original, each with its name in the student. The
+            output of a module before an activation that works in place would hold the values after it.
         uses_labels: whether the loss on the labels is part of the loss.
         frozen_norms: whether batch norms keep their statistics. Their scales and shifts are trained all the same.
     """
 
     original: nn.Module | None
-    features: tuple[str, ...]
+    features: Mapping[str, str]
     uses_labels: bool
     frozen_norms: bool
 
@@ -92,8 +92,8 @@ class TrainingLoss:
             self.original = in_fast_layout(original)
         self.features: dict[str, torch.Tensor] = {}
         self.compared: dict[str, Any] = {}
-        for name in hook.features:
-            model.get_submodule(name).register_forward_hook(self._remember(name))
+        for name, own in hook.features.items():
+            model.get_submodule(own).register_forward_hook(self._remember(name))
             self.original.get_submodule(name).register_forward_hook(self._compare(name))
 
     def __call__(self, outputs: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:

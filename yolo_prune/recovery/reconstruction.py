@@ -20,6 +20,7 @@ from yolo_prune.statistics import Collected, Layer, Wanted, collect, layers
 from yolo_prune.statistics.moments import InputMoments
 from yolo_prune.structure import ChannelGroup, PruningPlan
 from yolo_prune.structure.layers import Weighted, is_plain, weight_layers, write_reading_weight
+from yolo_prune.structure.naming import name_without
 
 SMALLEST_SCALE = 1e-4  # of a batch norm; weights are not divided by smaller ones
 MEMORY = 2**31  # bytes of covariances that are held at once, unless a single layer needs more
@@ -67,25 +68,26 @@ class Reconstruction:
 
         Args:
             plan: for the model.
-            groups: the groups of the model; None: the model is traced.
+            groups: the groups of the model without the blocks that the plan removes; None: it is traced.
         """
         slim = plan.apply(self.model, groups).eval()
         slimmed, blocks = weight_layers(slim), conv_blocks(slim)
         for name, moments in self._moments():
-            layer, keep = self._layers[name], plan.layers[name]
-            if len(keep.in_) == layer.reading.shape[1]:
+            layer, keep = self._layers[name], plan.layers.get(name)
+            if keep is None or len(keep.in_) == layer.reading.shape[1]:
                 continue
+            own = name_without(name, plan.removed_blocks)
             mean, covariance = moments.covariance()
             kept = _elements(layer.reading, keep.in_)
             weight, bias = solve(layer, mean, covariance, kept, list(keep.out))
-            if name in blocks:
+            if own in blocks:
                 scale = layer.scale[list(keep.out)]
                 write_with_norm(
-                    slimmed[name], blocks[name].bn, scale, (weight, bias), (mean[kept], covariance[kept][:, kept])
+                    slimmed[own], blocks[own].bn, scale, (weight, bias), (mean[kept], covariance[kept][:, kept])
                 )
             else:
                 with torch.no_grad():
-                    write_reading_weight(slimmed[name], weight, bias)
+                    write_reading_weight(slimmed[own], weight, bias)
         return slim
 
     def _moments(self) -> Iterator[tuple[str, InputMoments]]:

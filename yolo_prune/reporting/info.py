@@ -24,7 +24,7 @@ def info_table(title: str, description: dict[str, Any]) -> Table | str:
     if not description["slimmed"]:
         return f"{heading}, not slimmed by yolo-prune"
     table = Table(title=heading, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for column in ("slimmed from", "target", "criterion", "G MACs", "M parameters", "versions"):
+    for column in ("slimmed from", "target", "criterion", "blocks removed", "G MACs", "M parameters", "versions"):
         table.add_column(column, overflow="fold")
     for step in description["history"]:
         plan, versions = step["plan"], step.get("versions", {})
@@ -33,6 +33,7 @@ def info_table(title: str, description: dict[str, Any]) -> Table | str:
             step.get("model", "-"),
             ", ".join(f"{value} ({kind})" for kind, value in (plan.get("target") or {}).items()) or "-",
             step.get("criterion", "a given plan"),
+            ", ".join(plan.get("removed_blocks") or []) or "-",
             _change(cost, "macs", 1e9) + (f" at {step['imgsz']} px" if "imgsz" in step else ""),
             _change(cost, "params", 1e6),
             ", ".join(f"{name} {versions[name]}" for name in ("yolo-prune", "ultralytics") if name in versions) or "-",

@@ -31,7 +31,7 @@ from yolo_prune.run.judging import Judge
 from yolo_prune.run.parsed import read_options
 from yolo_prune.run.record import versions
 from yolo_prune.run.request import Request
-from yolo_prune.run.slimming import Slimmed, slim_gradually
+from yolo_prune.run.slimming import Slimmed, slim_gradually, source_of
 from yolo_prune.selection import TargetError
 from yolo_prune.selection.frontier import Judged, frontier, knee, pareto, shares
 from yolo_prune.structure import PruningPlan
@@ -161,7 +161,7 @@ class _Survey:
         goals = ({self.kind: share * full} for share in shares(points))
         start = PruningPlan.full(request.base.model)
         try:
-            yield from slim_gradually(request, request.base.model, start, goals, self.clock)
+            yield from slim_gradually(request, source_of(request, request.base.model), start, goals, self.clock)
         except TargetError as error:
             if not self.measured:
                 raise

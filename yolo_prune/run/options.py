@@ -116,6 +116,11 @@ class Options:
         TARGET, (), "PATTERN", "Layers that keep all channels; repeatable.",
         "Patterns as of a shell (`model.22.*`), or the start of a name (`model.22`).",
     )  # fmt: skip
+    blocks: bool = option(
+        CHOICE, False, None, "Remove residual blocks, too.",
+        "A block (as Bottleneck in C2f, C3, C3k2, or PSABlock) is removed where the model stays closer to the original "
+        "without it than with fewer channels, at the same cost.",
+    )  # fmt: skip
     criterion: str | None = option(
         CHOICE, None, "EXPR", f"How channels are scored; default: {DEFAULT_CRITERION}.",
         "A criterion or an expression of several. Without labels the default is "
@@ -344,7 +349,7 @@ def _beside_a_plan(options: Options) -> dict[str, bool]:
     deciding = ("criterion", "rounds", "steps", "round_to", "cost_exponent", "runtime", "profile", "regularize")
     given = {name.replace("_", "-"): getattr(options, name) is not None for name in deciding}
     given |= {f"target-{kind}": True for kind in options.asked_targets}
-    given |= {"protect": bool(options.protect), "dry-run": options.dry_run}
+    given |= {"protect": bool(options.protect), "dry-run": options.dry_run, "blocks": options.blocks}
     return {
         f"plan says what is removed, and {name} would decide it again; leave one of them out": options.plan and is_given
         for name, is_given in given.items()

@@ -319,9 +319,11 @@ def _measure_smaller_images(run: Run, checkpoint: Path) -> None:
 
 
 def _layers(request: Request, plan: PruningPlan) -> list[dict[str, Any]]:
-    """Return the output channels of every layer, before and after."""
+    """Return the output channels of every layer, before and after; none where its block was removed."""
     before = request.problem.costs.full_widths
+    after = plan.widths
     return [
-        {"name": name, "stage": stage_of(request.base.model, name), "before": before[name].out, "after": width.out}
-        for name, width in plan.widths.items()
-    ]
+        {"name": name, "stage": stage_of(request.base.model, name), "before": width.out,
+         "after": after[name].out if name in after else 0}
+        for name, width in before.items()
+    ]  # fmt: skip

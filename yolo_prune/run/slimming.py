@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -19,11 +19,12 @@ from yolo_prune.criteria import evaluate, needed_statistics, scores_from
 from yolo_prune.host.images import images_of
 from yolo_prune.recovery.batch_norms import reestimate_batch_norms
 from yolo_prune.recovery.reconstruction import Reconstruction
+from yolo_prune.run.blocks import BlockSearch, remaining
 from yolo_prune.run.clock import Clock
 from yolo_prune.run.images import WithProgress
 from yolo_prune.run.request import Request
 from yolo_prune.selection import Problem, score_histogram, select
-from yolo_prune.statistics import collect, merged
+from yolo_prune.statistics import Wanted, collect, merged
 from yolo_prune.structure import ChannelGroup, PruningPlan
 
 
@@ -62,50 +63,76 @@ def slim(
     """
     if request.plan is not None:
         return _slim_by_plan(request, model, clock)
-    full = request.problem.without(plan.removed(request.problem.groups)).costs.full
+    full = remaining(request, plan).costs.full
+    source = source_of(request, model)
+    blocks = _blocks(request, model, plan, goal, source, clock, untrained) if request.options.blocks else ()
     steps = request.steps * (request.rounds if request.options.dry_run else 1)
     goals = [on_the_way(full, goal, step / steps) for step in range(1, steps + 1)]
-    *_, slimmed = slim_gradually(request, model, plan, goals, clock, untrained)
+    *_, slimmed = slim_gradually(request, source, plan, goals, clock, untrained, blocks)
     return slimmed
+
+
+def source_of(request: Request, model: nn.Module) -> Reconstruction | Cutting:
+    """Return what slims a model by any plan: with its layers reconstructed, or cut only."""
+    model.to(request.device)
+    if not request.reconstructs:
+        return Cutting(model)
+    images = WithProgress(request.images.for_reconstruction, "measuring the inputs of layers")
+    return Reconstruction(model, images)
+
+
+def _blocks(
+    request: Request,
+    model: nn.Module,
+    plan: PruningPlan,
+    goal: Mapping[str, float],
+    source: Reconstruction | Cutting,
+    clock: Clock,
+    untrained: bool,
+) -> tuple[str, ...]:
+    """Return the residual blocks to remove, by their names in the model."""
+    groups = remaining(request, plan).groups
+    with clock.time("scoring"):
+        scores = score_groups(request, model, groups, source, untrained)
+    with clock.time("choosing blocks"):
+        return BlockSearch(request, model, plan, goal, source, scores).run()
 
 
 def _slim_by_plan(request: Request, model: nn.Module, clock: Clock) -> Slimmed:
     """Slim the original by the plan that was given."""
-    problem, model = request.problem, model.to(request.device)
+    now = remaining(request, request.plan)
     with clock.time("slimming"):
-        source: Reconstruction | _Cutting = _Cutting(model)
-        if request.reconstructs:
-            images = WithProgress(request.images.for_reconstruction, "measuring the inputs of layers")
-            source = Reconstruction(model, images)
-        slimmed = source.apply(request.plan, problem.groups)
-    now = problem.without(request.plan.removed(problem.groups))
+        slimmed = source_of(request, model).apply(request.plan)
     return Slimmed(replace(request.plan, **_recorded(request, now)), slimmed, None)
 
 
 def slim_gradually(
     request: Request,
-    model: nn.Module,
+    source: Reconstruction | Cutting,
     plan: PruningPlan,
     goals: Iterable[Mapping[str, float]],
     clock: Clock,
     untrained: bool = False,
+    blocks: Sequence[str] = (),
 ) -> Iterator[Slimmed]:
     """Slim a model to one goal after the other, each smaller than the one before, and yield the model at each.
 
     Args:
-        goals: as the goal of `slim`. The others are as there.
+        request: says by what it is scored, and what must stay.
+        source: holds the model, and slims it by any plan.
+        plan: from the original to the model.
+        goals: what the slimmed models may cost, absolute, by kind of cost.
+        clock: takes the time of scoring, selection and slimming.
+        untrained: whether the model was never trained.
+        blocks: that are removed, by their names in the model.
     """
-    start = request.problem.without(plan.removed(request.problem.groups))
-    model.to(request.device)
-    reconstruction = None
-    if request.reconstructs:
-        images = WithProgress(request.images.for_reconstruction, "measuring the inputs of layers")
-        reconstruction = Reconstruction(model, images)
-    now, slimmed, later = start, model, PruningPlan.full(model)
+    model = source.model
+    later = PruningPlan.without_blocks(model, blocks)
+    start = now = remaining(request, plan.then(later))
+    slimmed = source.apply(later, start.groups) if blocks else model
     for goal in goals:
         with clock.time("scoring"):
-            shared = reconstruction if slimmed is model else None
-            scores = score_groups(request, slimmed, now.groups, shared, untrained)
+            scores = score_groups(request, slimmed, now.groups, source if slimmed is model else None, untrained)
         with clock.time("selection"):
             now = replace(now, scores=scores, target=goal)
             removed = select(now)
@@ -113,7 +140,6 @@ def slim_gradually(
         later = later.then(PruningPlan.full(slimmed).without(now.groups, removed))
         now = now.without(removed)
         with clock.time("slimming"):
-            source = reconstruction or _Cutting(model)
             slimmed = source.apply(later, start.groups)
         yield Slimmed(replace(plan.then(later), **_recorded(request, now)), slimmed, histogram)
 
@@ -122,7 +148,7 @@ def score_groups(
     request: Request,
     model: nn.Module,
     groups: Sequence[ChannelGroup],
-    reconstruction: Reconstruction | None = None,
+    source: Reconstruction | Cutting | None = None,
     untrained: bool = False,
 ) -> dict[str, torch.Tensor]:
     """Score the groups of a model by the request's criterion.
@@ -131,7 +157,7 @@ def score_groups(
         request: says by what and on which images.
         model: to be scored.
         groups: of the model.
-        reconstruction: of the same model; the pass over the images serves it, too, where it uses the same images.
+        source: slims the same model. The pass over the images serves it, too, where it uses the same images.
         untrained: whether the model was never trained, so that its batch norms normalise nothing yet.
     """
     parsed = request.parsed
@@ -140,21 +166,23 @@ def score_groups(
         # Before training, activations fade from layer to layer; the first step of a training would normalise them.
         model = reestimate_batch_norms(model, images_of(images))
     wanted = needed_statistics(groups, parsed.criteria)
-    shares = reconstruction is not None and parsed.needs_images and request.images.one_pass_serves_both
-    for_reconstruction = reconstruction.wanted if shares else {}
+    shares = source is not None and parsed.needs_images and request.images.one_pass_serves_both
+    for_reconstruction = source.wanted if shares else {}
     statistics = collect(model, images, merged(wanted, for_reconstruction))
     if for_reconstruction:
-        reconstruction.take(statistics)
+        source.take(statistics)
     return evaluate(parsed.expression, scores_from(model, groups, parsed.criteria, statistics, request.seed))
 
 
 @dataclass(frozen=True)
-class _Cutting:
-    """Slims a model by any plan, without reconstruction."""
+class Cutting:
+    """One model, which it slims by any plan, without reconstruction."""
 
     model: nn.Module
+    wanted: ClassVar[Wanted] = {}  # no statistics
 
-    def apply(self, plan: PruningPlan, groups: Sequence[ChannelGroup]) -> nn.Module:
+    def apply(self, plan: PruningPlan, groups: Sequence[ChannelGroup] | None = None) -> nn.Module:
+        """Return a copy of the model slimmed by the plan, as `Reconstruction.apply` does."""
         return plan.apply(self.model, groups)
 
 

@@ -18,8 +18,10 @@ from yolo_prune.files import atomic, read_json
 from yolo_prune.host.blocks import conv_blocks, refresh_widths
 from yolo_prune.host.history import history, record
 from yolo_prune.host.model import module_of, of_kind
+from yolo_prune.host.residual import blocks_named, inputs_of_blocks, without_blocks
 from yolo_prune.structure.groups import ChannelGroup, Removed
 from yolo_prune.structure.layers import Weighted, Width, is_depthwise, layer_widths, weight_layers
+from yolo_prune.structure.naming import name_without, original_name
 from yolo_prune.structure.network import find_groups
 
 
@@ -38,11 +40,13 @@ class PruningPlan:
         layers: by the names and channel numbers of the original model.
         target: for the record: what was asked for, e.g. {"macs": "54%"}.
         cost: for the record: {"base": {"macs": ..., "params": ...}, "final": {...}}.
+        removed_blocks: names of residual blocks, in network order. Their layers are not among `layers`.
     """
 
     layers: Mapping[str, Keep]
     target: dict[str, Any] | None = None
     cost: dict[str, dict[str, int]] | None = None
+    removed_blocks: tuple[str, ...] = ()
 
     @classmethod
     def full(cls, model: nn.Module) -> PruningPlan:
@@ -53,6 +57,41 @@ class PruningPlan:
                 for name, width in layer_widths(model).items()
             }
         )
+
+    @classmethod
+    def without_blocks(cls, model: nn.Module, names: Sequence[str]) -> PruningPlan:
+        """Return the plan that removes some residual blocks from a model, and nothing else.
+
+        Raises:
+            RequestError: a block cannot be removed.
+        """
+        removed = tuple(block.name for block in blocks_named(model, names))
+        lost = inputs_of_blocks(model, removed)
+        layers = {
+            name: Keep(keep.out, tuple(c for c in keep.in_ if c not in lost.get(name, ())))
+            for name, keep in cls.full(model).layers.items()
+            if name_without(name, removed) is not None
+        }
+        return cls(layers, removed_blocks=removed)
+
+    def within(self, model: nn.Module) -> PruningPlan:
+        """Return the same plan for the model without the removed blocks, in its names and channel numbers.
+
+        Args:
+            model: that the plan is for, with all blocks.
+        """
+        if not self.removed_blocks:
+            return self
+        short = PruningPlan.without_blocks(model, self.removed_blocks)
+        _check_names(self.layers, short.layers)
+        layers = {}
+        for name, keep in self.layers.items():
+            number = {channel: i for i, channel in enumerate(short.layers[name].in_)}
+            gone = [channel for channel in keep.in_ if channel not in number]
+            if gone:
+                raise RequestError(f"plan: layers[{name!r}]['in'] has channel {gone[0]}, which a block puts out")
+            layers[name_without(name, self.removed_blocks)] = Keep(keep.out, tuple(number[c] for c in keep.in_))
+        return replace(self, layers=layers, removed_blocks=())
 
     def without(self, groups: Sequence[ChannelGroup], removed: Removed) -> PruningPlan:
         """Return this plan without some units.
@@ -78,23 +117,21 @@ class PruningPlan:
         )
 
     def then(self, later: PruningPlan) -> PruningPlan:
-        """Return the plan that does this one and then `later`, which has the channel numbers of the slimmed model."""
-        return replace(
-            later,
-            layers={
-                name: Keep(
-                    tuple(keep.out[i] for i in later.layers[name].out),
-                    tuple(keep.in_[i] for i in later.layers[name].in_),
-                )
-                for name, keep in self.layers.items()
-            },
-        )
+        """Return the plan that does this one and then `later`, which has names and numbers of the slimmed model."""
+        blocks = self.removed_blocks
+        layers = {}
+        for name, keep in self.layers.items():
+            then = later.layers.get(name_without(name, blocks))
+            if then is not None:  # it is not in a block that is removed later
+                layers[name] = Keep(tuple(keep.out[i] for i in then.out), tuple(keep.in_[i] for i in then.in_))
+        removed = {*blocks, *(original_name(name, blocks) for name in later.removed_blocks)}
+        return replace(later, layers=layers, removed_blocks=tuple(sorted(removed, key=_in_order)))
 
     def removed(self, groups: Sequence[ChannelGroup]) -> dict[str, list[int]]:
         """Return the units that the plan removes, by the name of their group, ascending.
 
         Args:
-            groups: of the model that the plan is for.
+            groups: of the model that the plan is for, which has all blocks that the plan has.
         """
         removed = {}
         for group in groups:
@@ -114,7 +151,8 @@ class PruningPlan:
 
         Args:
             model: an Ultralytics model or `YOLO` that the plan was made for. A `YOLO` gives a `YOLO`.
-            groups: the groups of the model. None: the model is traced, which takes longer than slicing.
+            groups: the groups of the model without the removed blocks. None: the model is traced, which takes longer
+                than slicing.
 
         Raises:
             RequestError: the plan does not fit the model, or would break it.
@@ -122,7 +160,15 @@ class PruningPlan:
         module = module_of(model)
         if module is not model:
             return of_kind(model).around(self.apply(module, groups))
-        self.check(model, groups)
+        short = without_blocks(model, self.removed_blocks) if self.removed_blocks else model
+        within = self.within(model)
+        within._check(short, groups)
+        slim = within._sliced(short)
+        if self.widths != layer_widths(model):
+            record(slim, [*history(model), {"plan": self.to_dict()}])
+        return slim
+
+    def _sliced(self, model: nn.Module) -> nn.Module:
         slim = copy.deepcopy(model)
         layers, blocks = weight_layers(slim), conv_blocks(slim)
         for name, keep in self.layers.items():
@@ -130,12 +176,14 @@ class PruningPlan:
             if name in blocks:
                 _slice_norm(blocks[name].bn, keep.out)
         refresh_widths(model, slim, {name: keep.out for name, keep in self.layers.items()})
-        if self.widths != layer_widths(model):
-            record(slim, [*history(model), {"plan": self.to_dict()}])
         return slim
 
     def check(self, model: nn.Module, groups: Sequence[ChannelGroup] | None = None) -> None:
         """Raise RequestError unless the plan fits the model and keeps together what must stay together."""
+        short = without_blocks(model, self.removed_blocks) if self.removed_blocks else model
+        self.within(model)._check(short, groups)
+
+    def _check(self, model: nn.Module, groups: Sequence[ChannelGroup] | None) -> None:
         widths = layer_widths(model)
         _check_layers(self.layers, widths)
         groups = find_groups(model) if groups is None else groups
@@ -150,6 +198,7 @@ class PruningPlan:
             "layers": {name: {"out": [*keep.out], "in": [*keep.in_]} for name, keep in self.layers.items()},
             "target": self.target,
             "cost": self.cost,
+            "removed_blocks": [*self.removed_blocks],
         }
 
     @classmethod
@@ -163,10 +212,14 @@ class PruningPlan:
                 channels = keep.get(side) if isinstance(keep, dict) else None
                 if not isinstance(channels, list) or not all(type(c) is int for c in channels):
                     raise RequestError(f"{source}: layers[{name!r}][{side!r}] must be a list of channel numbers")
+        blocks = data.get("removed_blocks", [])
+        if not isinstance(blocks, list) or not all(isinstance(name, str) for name in blocks):
+            raise RequestError(f"{source}: removed_blocks must be a list of names of blocks")
         return cls(
             {name: Keep(tuple(keep["out"]), tuple(keep["in"])) for name, keep in layers.items()},
             data.get("target"),
             data.get("cost"),
+            tuple(blocks),
         )
 
     def save(self, path: str | os.PathLike) -> None:
@@ -189,9 +242,7 @@ Layers = Mapping[str, Keep]
 
 def _check_layers(layers: Layers, widths: Mapping[str, Width]) -> None:
     """Raise RequestError unless the plan lists the layers of the model, and channels that they have."""
-    for names, problem in ((widths.keys() - layers, "lacks"), (layers.keys() - widths, "has")):
-        if names:
-            raise RequestError(f"plan {problem} layer {sorted(names)[0]!r}: it was made for another model")
+    _check_names(layers, widths)
     for name, keep in layers.items():
         for side, channels, width in (("out", keep.out, widths[name].out), ("in", keep.in_, widths[name].in_)):
             if not channels or sorted({*channels}) != [*channels] or channels[0] < 0 or channels[-1] >= width:
@@ -199,6 +250,18 @@ def _check_layers(layers: Layers, widths: Mapping[str, Width]) -> None:
                     f"plan: layers[{name!r}][{side!r}] must be ascending channel numbers from 0 to {width - 1}, "
                     f"at least one; got {_brief(channels)}"
                 )
+
+
+def _check_names(layers: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Raise RequestError unless the plan lists the layers of the model."""
+    for names, problem in ((expected.keys() - layers, "lacks"), (layers.keys() - expected, "has")):
+        if names:
+            raise RequestError(f"plan {problem} layer {sorted(names)[0]!r}: it was made for another model")
+
+
+def _in_order(name: str) -> list[tuple[int, str]]:
+    """Return a key that sorts names as the network has them: numbers by their value."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in name.split(".")]
 
 
 def _check_group(layers: Layers, group: ChannelGroup) -> None:

@@ -9,6 +9,7 @@ import torch
 from yolo_prune.host.blocks import conv_blocks
 from yolo_prune.host.training_loss import TrainingBatch
 from yolo_prune.recovery.objectives.objective import Objective, Resources, register
+from yolo_prune.structure.naming import name_without
 
 SMALL = 1e-6  # below the variance of any channel that carries something
 
@@ -27,10 +28,11 @@ class Features(Objective):
     def __init__(self, strength: float = 1.0, resources: Resources = Resources()):
         super().__init__(strength, resources)
         blocks = {name.removesuffix(".conv"): name for name in conv_blocks(resources.original)}
+        plan = resources.plan
         self.keep: Mapping[str, Sequence[int]] = {
-            block: resources.plan.layers[layer].out for block, layer in blocks.items()
+            block: plan.layers[layer].out for block, layer in blocks.items() if layer in plan.layers
         }
-        self.features = tuple(self.keep)
+        self.features = {block: name_without(block, plan.removed_blocks) for block in self.keep}
 
     def compare(self, name: str, feature: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
         kept = original.index_select(1, torch.tensor(self.keep[name], device=original.device))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -43,7 +44,8 @@ class Objective(ABC):
         name: as in options, e.g. "contribution".
         uses_original: whether it compares with the original model, which then runs on every batch.
         uses_labels: whether it is the loss on the labels.
-        features: names of blocks whose outputs it compares, e.g. "model.4.cv2".
+        features: names of blocks whose outputs it compares, in the original, e.g. "model.4.cv2", each with its name in
+            the model that is trained, which differs behind a removed block.
 
     Args:
         strength: factor of the term, in the unit of Ultralytics' loss, which sums the losses of a batch's images.
@@ -53,7 +55,7 @@ class Objective(ABC):
     name: ClassVar[str]
     uses_original: ClassVar[bool] = False
     uses_labels: ClassVar[bool] = False
-    features: Sequence[str] = ()
+    features: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, strength: float = 1.0, resources: Resources = Resources()):
         self.strength, self.resources = strength, resources
@@ -102,7 +104,7 @@ class Objectives:
         self.objectives, self.frozen_norms = objectives, frozen_norms
         self.uses_labels = any(objective.uses_labels for objective in objectives)
         self.original = original if any(objective.uses_original for objective in objectives) else None
-        self.features = tuple(dict.fromkeys(name for objective in objectives for name in objective.features))
+        self.features = {name: own for objective in objectives for name, own in objective.features.items()}
         self._epoch = -1
 
     @property
