@@ -32,7 +32,7 @@ def test_the_page_shows_everything_that_a_run_recorded(tmp_path):
     summary = full(tmp_path)
     page = _page(summary, tmp_path)
     assert _sections(page) == [
-        "notes", "trajectory", "layers", "scores", "classes", "examples", "stages", "decision", "reproduce",
+        "notes", "decision", "trajectory", "layers", "scores", "classes", "examples", "stages", "reproduce",
     ]  # fmt: skip
     assert "the mAP is no evidence" in _text(page, "notes")
     assert "Of the change that fine-tuning made to the weights, 62% (round 1) was kept" in _text(page, "trajectory")
@@ -63,7 +63,7 @@ def test_what_a_run_did_not_record_is_omitted(tmp_path):
     summary = made_up(base=base, rounds=[], final=base | {"macs": 1_000_000_000}, notes=[], data=None)
     del summary["reference"]
     page = _page(summary, tmp_path)
-    assert _sections(page) == ["stages", "decision", "reproduce"]
+    assert _sections(page) == ["decision", "stages", "reproduce"]
     assert re.findall(r'data-card="(\w+)"', page) == ["macs", "params"]
     assert "plotly" not in page
     assert list((tmp_path / "plots").iterdir()) == []

@@ -53,7 +53,7 @@ def test_targets_count_the_blocks(result):
 @pytest.mark.slow
 def test_recovery_compares_each_layer_with_its_own(result):
     """Behind a removed block, layers have other names than in the original."""
-    assert result.summary["final"]["agreement"] > 0.8
+    assert result.summary["final"]["agreement"] > 0.5
 
 
 @pytest.mark.slow

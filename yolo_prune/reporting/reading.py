@@ -10,12 +10,14 @@ from yolo_prune.files import read_json
 from yolo_prune.plain import anything, dict_of, link, list_of, number, optional, positive, record_of, text
 
 FIGURES = optional(dict_of(optional(number)))
+DROP = record_of({"value": number, "low": optional(number), "high": optional(number), "images": number})
 STAGE = record_of(
     {"macs": positive, "params": positive, "latency_ms": optional(positive)},
     {
         "metrics": FIGURES, "metrics_before_training": FIGURES, "per_class": FIGURES, "checkpoint": optional(text),
         "map50_95_pycocotools": optional(number), "training_kept": optional(number),
-        "agreement": optional(number), "base_latency_ms": optional(positive), "latency_ratio": optional(positive),
+        "agreement": optional(number), "drop": optional(DROP),
+        "base_latency_ms": optional(positive), "latency_ratio": optional(positive),
     },
 )  # fmt: skip
 PUBLISHED = record_of({"title": text, "value": number, "data": text, "imgsz": number, "source": link})

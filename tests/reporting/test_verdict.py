@@ -1,0 +1,54 @@
+from tests.reporting.summaries import made_up
+from yolo_prune.reporting.verdict import verdict
+
+EXPORT = {
+    "format": "onnx",
+    "latency_ms": 12.0,
+    "latency_ratio": 0.73,
+    "precision": "fp32",
+    "runtime": "ONNX Runtime 1.32",
+}
+SMALLER = {
+    "imgsz": 512,
+    "latency_ms": 11.0,
+    "latency_ratio": 0.72,
+    "slimmed_ratio": 0.73,
+    "runtime": "onnx",
+    "metric": 0.4,
+}
+
+
+def test_it_says_what_was_gained_and_lost():
+    (text,) = verdict(made_up())
+    assert text == ("The slimmed model keeps 54% of the MACs. It loses 0.050 of mAP50-95 (0.402 before, 0.352 after).")
+    (text,) = verdict({**made_up(), "exports": [EXPORT]})
+    assert "keeps 54% of the MACs and takes 73% of the base's time on ONNX Runtime 1.32 (12.0 ms)." in text
+
+
+def test_a_simple_step_that_is_better_is_named():
+    (_, text) = verdict({**made_up(), "smaller_images": [SMALLER]})
+    assert text == "The base on images of 512 pixels is as fast (72%) and more accurate (0.400)."
+    (_, text) = verdict({**made_up(), "smaller_images": [{**SMALLER, "metric": 0.3}]})
+    assert "less accurate (0.300)" in text
+    (_, text) = verdict({**made_up(), "smaller_images": [{**SMALLER, "latency_ratio": 0.9}]})
+    assert text.startswith("None of the smaller image sizes")
+
+
+def test_held_out_images_have_an_interval():
+    summary = made_up()
+    summary["final"]["drop"] = {"value": 0.009, "low": -0.001, "high": 0.017, "images": 51}
+    (_, text) = verdict(summary)
+    assert text == (
+        "On 51 training images that were held out it loses 0.009, -0.001 to 0.017 with a confidence of 90 %."
+    )
+    summary["final"]["drop"] |= {"low": None, "high": None}
+    assert verdict(summary)[1] == "On 51 training images that were held out it loses 0.009."
+
+
+def test_without_accuracy_it_speaks_of_agreement():
+    summary = made_up()
+    for name in ("base", "final"):
+        summary[name]["metrics"] = None
+    assert verdict(summary) == ["The slimmed model keeps 54% of the MACs."]
+    summary["base"]["agreement"], summary["final"]["agreement"] = 0.95, 0.9
+    assert "It loses 0.050 of agreement with the original (0.950 before, 0.900 after)." in verdict(summary)[0]

@@ -1,0 +1,76 @@
+"""The verdict of a run: one sentence on what was gained and lost, and one on what else there is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from yolo_prune.reporting.series import metric_value
+
+Summary = Mapping[str, Any]
+SAME = 0.02  # of the base's latency: a smaller difference is not called faster
+
+
+def verdict(summary: Summary) -> list[str]:
+    """Return the sentences, those that the summary has figures for."""
+    return [
+        sentence for sentence in (_gained_and_lost(summary), _held_out(summary), _smaller_images(summary)) if sentence
+    ]
+
+
+def _gained_and_lost(summary: Summary) -> str:
+    base, final, key = summary["base"], summary["final"], summary["metric"]["key"]
+    before, after = metric_value(base, key), metric_value(final, key)
+    title = summary["metric"]["title"]
+    if before is None or after is None:
+        title = "agreement with the original"
+        before, after = base.get("agreement"), final.get("agreement")
+    kept = f"keeps {final['macs'] / base['macs']:.0%} of the MACs"
+    gained = _latency(summary)
+    parts = [f"The slimmed model {kept}", gained] if gained else [f"The slimmed model {kept}"]
+    text = " and ".join(parts)
+    if before is None or after is None:
+        return f"{text}."
+    change = (
+        "has the same"
+        if abs(after - before) < 5e-4
+        else f"{'loses' if after < before else 'gains'} {abs(after - before):.3f} of"
+    )
+    return f"{text}. It {change} {title} ({before:.3f} before, {after:.3f} after)."
+
+
+def _latency(summary: Summary) -> str:
+    """Return what it takes of the base's time, on the first export or else in PyTorch."""
+    for export in summary.get("exports") or []:
+        if export.get("latency_ratio") and export.get("precision", "fp32") == "fp32":
+            runtime = export.get("runtime", export["format"])
+            return (
+                f"takes {export['latency_ratio']:.0%} of the base's time on {runtime} ({export['latency_ms']:.1f} ms)"
+            )
+    ratio = summary["final"].get("latency_ratio")
+    return f"takes {ratio:.0%} of the base's time in PyTorch" if ratio else ""
+
+
+def _held_out(summary: Summary) -> str:
+    drop = summary["final"].get("drop")
+    if not drop:
+        return ""
+    interval = "" if drop["low"] is None else f", {drop['low']:.3f} to {drop['high']:.3f} with a confidence of 90 %"
+    return f"On {drop['images']} training images that were held out it loses {drop['value']:.3f}{interval}."
+
+
+def _smaller_images(summary: Summary) -> str:
+    """Return whether the base on smaller images is a better choice."""
+    metric = metric_value(summary["final"], summary["metric"]["key"])
+    smaller = summary.get("smaller_images") or []
+    if metric is None or not smaller:
+        return ""
+    as_fast = [each for each in smaller if each["latency_ratio"] <= each["slimmed_ratio"] + SAME]
+    if not as_fast:
+        return "None of the smaller image sizes that were tried makes the base as fast."
+    best = max(as_fast, key=lambda each: each["metric"])
+    words = "more" if best["metric"] > metric else "less"
+    return (
+        f"The base on images of {best['imgsz']:g} pixels is as fast ({best['latency_ratio']:.0%}) and {words} accurate "
+        f"({best['metric']:.3f})."
+    )
