@@ -40,7 +40,7 @@ def test_fewer_images_give_a_wider_interval():
 def test_without_images_of_their_own_there_is_no_interval():
     drop = measure_drop(JudgedImages(0.6, 8, None), JudgedImages(0.5, 8, None))
     assert (drop.low, drop.high) == (None, None)
-    assert str(drop) == "0.100"
+    assert str(drop) == "0.1000"
     assert drop.is_within(0.11)
     assert not drop.is_within(0.09)
 
@@ -49,4 +49,4 @@ def test_a_drop_is_within_a_bound_where_value_and_interval_say_so():
     assert Drop(0.008, 0.001, 0.015, 64).is_within(0.01)
     assert not Drop(0.012, 0.011, 0.013, 64).is_within(0.01)  # more is lost
     assert not Drop(0.008, -0.03, 0.05, 16).is_within(0.01)  # who knows
-    assert str(Drop(0.008, -0.03, 0.05, 16)) == "0.008 (-0.030 to 0.050)"
+    assert str(Drop(0.008, -0.03, 0.05, 16)) == "0.0080 (-0.0300 to 0.0500)"

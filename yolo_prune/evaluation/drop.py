@@ -29,8 +29,8 @@ class Drop:
     images: int
 
     def __str__(self) -> str:
-        """The drop and its interval, as "0.012 (0.004 to 0.021)"."""
-        return f"{self.value:.3f}" + ("" if self.low is None else f" ({self.low:.3f} to {self.high:.3f})")
+        """The drop and its interval, as "0.0123 (0.0041 to 0.0212)"."""
+        return f"{self.value:.4f}" + ("" if self.low is None else f" ({self.low:.4f} to {self.high:.4f})")
 
     def is_within(self, bound: float) -> bool:
         """Whether no more than a bound is lost.
