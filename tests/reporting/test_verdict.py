@@ -1,5 +1,5 @@
 from tests.reporting.summaries import made_up
-from yolo_prune.reporting.verdict import verdict
+from yolo_prune.reporting.verdict import share_of_network, verdict
 
 EXPORT = {
     "format": "onnx",
@@ -43,6 +43,14 @@ def test_held_out_images_have_an_interval():
     )
     summary["final"]["drop"] |= {"low": None, "high": None}
     assert verdict(summary)[1] == "On 51 training images that were held out it loses 0.009."
+
+
+def test_the_network_is_a_part_of_a_call():
+    parts = {"preprocess": 1.0, "inference": 8.0, "postprocess": 1.0}
+    text = share_of_network({**made_up(), "predict_ms": {"base": parts, "final": {**parts, "inference": 4.0}}})
+    assert "the network takes 80% of the time of the base" in text
+    assert "The call takes 6.0 ms, 60% of the base's 10.0 ms." in text
+    assert share_of_network(made_up()) == ""
 
 
 def test_without_accuracy_it_speaks_of_agreement():

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from tests.statistics.batches import LAYER_KINDS, as_maps, at_every_site, conv_layer, in_shards, model_of_kind
 from tests.statistics.batches import statistic_of as moments_of
 from yolo_prune.statistics import collect
-from yolo_prune.statistics.moments import POSITIONS, InputMoments, patch_rows, sampled_positions
+from yolo_prune.statistics.moments import POSITIONS, WIDE, InputMoments, patch_rows, products, sampled_positions
 
 
 def _all_rows(conv, inputs):
@@ -64,3 +64,12 @@ def test_order_and_batches_do_not_matter(samples, size, data):
     assert merged.samples == samples
     for ours, expected in zip(merged.covariance(), together.covariance(), strict=True):
         assert torch.allclose(ours, expected, atol=1e-5)
+
+
+@settings(deadline=None, max_examples=20)
+@given(columns=st.integers(WIDE - 2, WIDE + 9), seed=st.integers(0, 99))
+def test_products_in_strips_are_the_products(columns, seed):
+    rows = torch.randn(17, columns, generator=torch.Generator().manual_seed(seed))
+    found = products(rows)
+    assert torch.allclose(found, rows.T @ rows, atol=1e-4)
+    assert torch.equal(found, found.T)

@@ -40,6 +40,7 @@ SMALLER = record_of(
      "metric": number}
 )  # fmt: skip
 PROFILE = record_of({"title": text, "base_ms": positive, "predicted_ms": positive})
+PARTS = record_of({"preprocess": number, "inference": number, "postprocess": number})
 # What pages rely on. A value that was not measured is None.
 SUMMARY = record_of(
     {
@@ -53,6 +54,7 @@ SUMMARY = record_of(
         "layers": optional(list_of(LAYER)), "scores": optional(list_of(optional(SCORES))),
         "examples": optional(list_of(EXAMPLE)), "exports": optional(list_of(EXPORT)), "versions": dict_of(text),
         "smaller_images": optional(list_of(SMALLER)), "profile": optional(PROFILE),
+        "predict_ms": optional(record_of({"base": PARTS, "final": PARTS})),
     },
 )  # fmt: skip
 MODEL = record_of({"macs": positive, "params": positive})

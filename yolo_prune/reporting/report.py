@@ -18,7 +18,7 @@ from yolo_prune.reporting.plots import write_plots
 from yolo_prune.reporting.reading import read_summary
 from yolo_prune.reporting.series import is_comparable, layers_by_stage, metric_value, was_fine_tuned
 from yolo_prune.reporting.table import columns, rows
-from yolo_prune.reporting.verdict import verdict
+from yolo_prune.reporting.verdict import share_of_network, verdict
 
 
 class Unit(NamedTuple):
@@ -73,6 +73,7 @@ def write_report(directory: Path) -> Path:
         name=Path(str(summary["model"])).name,
         data=Path(str(summary.get("data"))).name,
         verdict=verdict(summary),
+        share_of_network=share_of_network(summary),
         cards=_cards(summary, directory),
         fine_tuned=was_fine_tuned(summary),
         training_kept=_training_kept(summary),

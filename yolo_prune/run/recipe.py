@@ -18,6 +18,7 @@ from yolo_prune.evaluation.drop import Drop
 from yolo_prune.evaluation.examples import example_paths, write_examples
 from yolo_prune.evaluation.export import export
 from yolo_prune.evaluation.runtimes import Format
+from yolo_prune.evaluation.whole_call import time_parts
 from yolo_prune.files import atomic
 from yolo_prune.host.blocks import stage_of
 from yolo_prune.host.console import LOGGER, output_of_run
@@ -139,7 +140,7 @@ def carry_out(run: Run) -> PruneResult:
     with run.step("saving the result"):
         checkpoint = _save_result(run, plan, stage)
     with run.step("drawing predictions"):
-        run.summary.examples = _draw_examples(run, checkpoint)
+        _look_at_predictions(run, checkpoint)
     for format in run.request.parsed.exports:
         with run.step(f"export to {format}"):
             _export(run, checkpoint, plan, format)
@@ -280,15 +281,17 @@ def _save_result(run: Run, plan: PruningPlan, stage: Stage) -> Path:
     return checkpoint
 
 
-def _draw_examples(run: Run, checkpoint: Path) -> list[dict[str, str]]:
-    """Draw what the base and the slimmed model predict in val images."""
+def _look_at_predictions(run: Run, checkpoint: Path) -> None:
+    """Draw what the base and the slimmed model predict in val images, and time the calls."""
     request = run.request
+    run.summary.examples, run.summary.predict_ms = [], None
     if request.dataset is None or request.channels not in (1, 3):  # people could not look at the images
-        return []
+        return
     models = {"base": request.base.copied(), "final": request.base.opened(checkpoint)}
     images = example_paths(request.dataset.images("val"))
     arguments = {"imgsz": request.imgsz, "device": request.named_device, "classes": request.dataset.classes}
-    return write_examples(models, images, run.directory, arguments)
+    run.summary.examples = write_examples(models, images, run.directory, arguments)
+    run.summary.predict_ms = time_parts(models, images, arguments)
 
 
 def _export(run: Run, checkpoint: Path, plan: PruningPlan, format: Format) -> None:

@@ -119,6 +119,7 @@ class Summary:
         layers: each with "name", "stage", and its channels "before" and "after".
         scores: of each round, see `score_histogram`.
         examples: drawings of val images, see `write_examples`.
+        predict_ms: what the parts of `predict` take, of the base and of the result, see `time_parts`.
     """
 
     model: str
@@ -149,6 +150,7 @@ class Summary:
     layers: list[dict[str, Any]] = field(default_factory=list)
     scores: list[dict[str, Any] | None] = field(default_factory=list)
     examples: list[dict[str, str]] = field(default_factory=list)
+    predict_ms: dict[str, dict[str, float]] | None = None
 
     def take_up(self, earlier: Mapping[str, Any]) -> None:
         """Continue a summary that a stopped run has written."""
