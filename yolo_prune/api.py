@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from yolo_prune import demo
-from yolo_prune.errors import RequestError
 from yolo_prune.host import model as host
 from yolo_prune.run import recipe
 from yolo_prune.run.frontier import measure_frontier
-from yolo_prune.run.options import TARGET_PREFIX, Options, documented
-from yolo_prune.run.parsed import read_options
+from yolo_prune.run.options import Options, documented
+from yolo_prune.run.parsed import demo_options, read_options
 from yolo_prune.run.recipe import PruneResult
 from yolo_prune.run.sensitivity import measure_sensitivity
 from yolo_prune.structure import PruningPlan
@@ -101,10 +100,7 @@ def prune_demo(**options: Any) -> PruneResult:
     Raises:
         RequestError: as `YOLO.prune`, or a dataset was given without a model.
     """
-    if "data" in options:
-        raise RequestError(f"data {options['data']} needs a model that was trained on it: name it with --model")
-    target = {} if any(name.startswith(TARGET_PREFIX) for name in options) else demo.TARGET
-    return load(demo.MODEL).prune(**{**demo.DEFAULTS, **target, "data": demo.scenes_yaml(), **options})
+    return load(demo.MODEL).prune(**demo_options(options))
 
 
 def _opened(model: host.Model | str | os.PathLike) -> YOLO:

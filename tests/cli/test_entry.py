@@ -24,7 +24,7 @@ def test_help_fits_a_screen_and_groups_the_options():
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("yolo-prune ", {"benchmark", "frontier", "profile", "info", "report", "compare", "sensitivity"}),
+        ("yolo-prune ", {"benchmark", "frontier", "profile", "info", "report", "compare", "sensitivity", "sweep"}),
         ("yolo-prune --target", {"--target-macs", "--target-params", "--target-latency", "--target-size"}),
         ("yolo-prune sensitivity --fig", {"--figure"}),
     ],

@@ -18,6 +18,7 @@ from yolo_prune.cli import (  # noqa: F401  (each adds its command)
     report,
     sensitivity,
     slim,
+    sweep,
 )
 from yolo_prune.cli.shared import cli
 

@@ -57,7 +57,7 @@ def slim(
 
     KEY=VALUE are Ultralytics train arguments, passed on: imgsz=640 batch=16 device=0 lr0=0.001
 
-    Other commands, each with its --help: frontier, profile, benchmark, info, report, compare, sensitivity.
+    Other commands, each with its --help: frontier, profile, benchmark, info, report, compare, sensitivity, sweep.
     """
     stdout = prepare(as_json, safe_load)
     from yolo_prune import api

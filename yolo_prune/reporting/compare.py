@@ -73,7 +73,6 @@ def _require_same_task(directories: Sequence[Path], summaries: Sequence[dict[str
 def _run(summary: dict[str, Any], name: str) -> dict[str, Any]:
     """Return what the page shows of one run."""
     key, options = summary["metric"]["key"], summary.get("options") or {}
-    known = {"rounds", "epochs"} <= options.keys()
     points = [
         {
             "name": stage_name,
@@ -87,7 +86,7 @@ def _run(summary: dict[str, Any], name: str) -> dict[str, Any]:
         "name": f"{name}: {summary['criterion']}",
         "short": name,
         "model": Path(str(summary["model"])).name,
-        "training": f"{options['rounds']} x {options['epochs']} epochs" if known else "-",
+        "training": f"{len(summary['rounds'])} x {options['epochs']} epochs" if "epochs" in options else "-",
         "summary": summary,
         "metrics": [metric_value(summary[stage], key) for stage in ("base", "final")],
         "points": [point for point in points if point["metric"] is not None],

@@ -105,7 +105,11 @@ class Options:
         f"{MAX_DROP_OF_AGREEMENT}.",
         map_difference,
     )  # fmt: skip
-    max_layer_ratio: float = option(TARGET, 0.9, "R", "Remove at most this share of a layer.", check=fraction)
+    max_layer_ratio: float = option(
+        TARGET, 0.65, "R", "Remove at most this share of a layer.",
+        "A layer of which very little stays limits what recovery can bring back, even where it seems to matter least.",
+        fraction,
+    )  # fmt: skip
     round_to: int | None = option(
         TARGET, None, "K", f"Layers keep multiples of K channels; default: {ROUND_TO}.",
         "Only layers that lose channels are rounded. Most devices compute other widths as slowly as the next multiple "

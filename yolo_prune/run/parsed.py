@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yolo_prune import criteria
+from yolo_prune import criteria, demo
 from yolo_prune.costs import COUNTED, kind_names
 from yolo_prune.criteria.expression import Expression, has_negative_scores
 from yolo_prune.errors import RequestError
 from yolo_prune.evaluation.runtimes import Format, get_runtime
 from yolo_prune.host.arguments import check_arguments
 from yolo_prune.recovery.objectives import PenaltyRequest
-from yolo_prune.run.options import DEFAULT_CRITERION, UNLABELLED_CRITERION, Options, table
+from yolo_prune.run.options import DEFAULT_CRITERION, TARGET_PREFIX, UNLABELLED_CRITERION, Options, table
 
 
 @dataclass(frozen=True)
@@ -80,3 +80,15 @@ class Parsed:
 def read_options(arguments: dict) -> Options:
     """Sort the arguments of `prune()` into options and train arguments. Raises RequestError where one is wrong."""
     return Options.sorted_from(arguments, tuple(kind_names()))
+
+
+def demo_options(given: dict) -> dict:
+    """Return the arguments of `prune()` for the embedded model: small ones, and those that were given.
+
+    Raises:
+        RequestError: a dataset was given.
+    """
+    if "data" in given:
+        raise RequestError(f"data {given['data']} needs a model that was trained on it: name it with --model")
+    target = {} if any(name.startswith(TARGET_PREFIX) for name in given) else demo.TARGET
+    return {**demo.DEFAULTS, **target, "data": demo.scenes_yaml(), **given}

@@ -1,0 +1,230 @@
+"""Sweep: one run for each combination of options, on the workers of Ray.
+
+Every combination has its own directory with the files of an ordinary run. What is finished there is not done again, and
+what was stopped goes on, so that a worker may die at any moment, and a sweep that is started again continues.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from yolo_prune import demo
+from yolo_prune.errors import RequestError, RunError, in_one_line
+from yolo_prune.files import atomic, read_json, write_json
+from yolo_prune.host.model import load
+from yolo_prune.run.parsed import Parsed, demo_options, read_options
+from yolo_prune.run.recipe import resume, start
+
+RETRIES = 5  # of a run whose worker died
+POLL = 1.0  # seconds between two looks at the workers
+NAME_LENGTH = 120  # characters of a directory
+COLUMNS = ("macs", "params", "metric", "agreement", "latency_ratio", "seconds")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a file asks for.
+
+    Attributes:
+        model: checkpoint or yaml; None: the embedded example.
+        options: of every run.
+        varied: the values of the options that differ, by name.
+        cpus, gpus: that one run takes.
+    """
+
+    model: str | None
+    options: Mapping[str, Any]
+    varied: Mapping[str, Sequence[Any]]
+    cpus: int
+    gpus: int
+
+    @classmethod
+    def read(cls, path: Path) -> Sweep:
+        """Read a yaml. Raises RequestError where it is missing, or has another form."""
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise RequestError(f"{path}: cannot be read: {in_one_line(error)}") from None
+        varied = content.get("sweep") if isinstance(content, dict) else None
+        if not isinstance(varied, dict) or not varied:
+            raise RequestError(f"{path}: it must have `sweep:`, with a list of values for one option or more")
+        for name, values in varied.items():
+            if not isinstance(values, list) or not values:
+                raise RequestError(f"{path}: sweep.{name} must be a list of values")
+        resources = content.get("resources") or {}
+        known = {"cpus": 1, "gpus": 0}
+        if not isinstance(resources, dict) or resources.keys() - known or not all(map(_is_count, resources.values())):
+            raise RequestError(f"{path}: resources are the whole numbers cpus and gpus of one run")
+        options = {name: value for name, value in content.items() if name not in ("model", "sweep", "resources")}
+        for name in ("out", "model"):
+            if name in varied or name in options:
+                raise RequestError(f"{path}: {name} cannot be swept; every run has a directory of its own")
+        return cls(content.get("model"), options, varied, **{**known, **resources})
+
+    def runs(self) -> dict[str, dict[str, Any]]:
+        """Return the options of every run, by the name of its directory."""
+        found = {}
+        for values in itertools.product(*self.varied.values()):
+            own = dict(zip(self.varied, values, strict=True))
+            name = ",".join(f"{key}={value}" for key, value in own.items())
+            name = "".join(c if c.isalnum() or c in "=,.%-_" else "_" for c in name)[:NAME_LENGTH]
+            while name in found:
+                name += "_"
+            found[name] = {**self.options, **own}
+        return found
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def run_sweep(
+    path: Path,
+    out: Path,
+    address: str | None = None,
+    show: Callable[[list[dict[str, Any]]], None] = lambda rows: None,
+) -> dict[str, Any]:
+    """Carry out a sweep.
+
+    Args:
+        path: of its yaml.
+        out: directory of all runs, which every worker must reach; it may hold an earlier start of the same sweep.
+        address: of a Ray cluster; None: Ray is started on this machine, and stopped at the end.
+        show: is called with the state of all runs whenever it has changed.
+
+    Returns:
+        "runs", each with "name", "options" (those that differ), "state" ("done" or "failed"), "error", "directory",
+        "macs", "params", "metric", "agreement", "latency_ratio", "seconds"; "metric" (key and title), "model", "out".
+
+    Raises:
+        RequestError: the file is wrong, or Ray is not installed.
+    """
+    ray = _ray()
+    sweep = Sweep.read(path)
+    runs = sweep.runs()
+    _check(runs)
+    out = out.absolute()
+    out.mkdir(parents=True, exist_ok=True)
+    if sweep.model is None:
+        demo.scenes_yaml()  # drawn once, and not by every worker
+    with _cluster(ray, address):
+        remote = ray.remote(num_cpus=sweep.cpus, num_gpus=sweep.gpus, max_retries=RETRIES)(_carry_out)
+        tasks = {remote.remote(sweep.model, options, str(out / name)): name for name, options in runs.items()}
+        results = dict(_results(ray, tasks, runs, out, show))
+    rows = [_row(name, sweep, options, out / name, results[name]) for name, options in runs.items()]
+    metric = next((row["metric_title"] for row in rows if row["metric_title"]), None)
+    record = {"model": sweep.model, "metric": metric, "varied": [*sweep.varied], "runs": rows, "out": str(out)}
+    write_json(out / "sweep.json", record)
+    _write_csv(record, out / "sweep.csv")
+    return record
+
+
+def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    try:
+        import ray
+    except ImportError:
+        raise RequestError("sweep needs Ray: pip install 'yolo-prune[ray]'") from None
+    return ray
+
+
+@contextmanager
+def _cluster(ray: Any, address: str | None) -> Iterator[None]:
+    ray.init(address=address, include_dashboard=False if address is None else None, log_to_driver=False,
+             configure_logging=False)  # fmt: skip
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check(runs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise RequestError if the options of a run are wrong, before any is started."""
+    for name, options in runs.items():
+        try:
+            Parsed.of(read_options(dict(options)))
+        except RequestError as error:
+            raise RequestError(f"{name}: {error}") from None
+
+
+def _carry_out(model: str | None, options: dict[str, Any], directory: str) -> str | None:
+    """Carry out one run in a worker, or what is not done of it. Return why it failed; None: it is done."""
+    path = Path(directory)
+    try:
+        if (path / "run.json").exists():
+            resume(path)
+            return None
+        shutil.rmtree(path, ignore_errors=True)  # a worker died before the run began
+        asked = read_options({**demo_options(options), "out": path} if model is None else {**options, "out": path})
+        start(load(model or demo.MODEL), asked)
+    except (RequestError, RunError) as error:
+        return in_one_line(error)
+    return None
+
+
+def _results(
+    ray: Any, tasks: Mapping[Any, str], runs: Mapping[str, Any], out: Path, show: Callable[[list[dict]], None]
+) -> Iterator[tuple[str, str | None]]:
+    """Yield the name of each run that has ended, and why it failed."""
+    waiting, ended, shown = [*tasks], {}, None
+    while waiting:
+        ready, waiting = ray.wait(waiting, timeout=POLL)
+        for task in ready:
+            try:
+                ended[tasks[task]] = ray.get(task)
+            except ray.exceptions.RayError as error:
+                ended[tasks[task]] = in_one_line(error)
+            yield tasks[task], ended[tasks[task]]
+        states = [{"name": name, **_state(out / name, name in ended, ended.get(name))} for name in runs]
+        if states != shown:
+            show(states)
+            shown = states
+
+
+def _state(directory: Path, has_ended: bool, error: str | None) -> dict[str, Any]:
+    """Return the state of a run, and how many rounds are done."""
+    if has_ended:
+        return {"state": "failed" if error else "done", "note": error or ""}
+    if not (directory / "run.json").exists():
+        return {"state": "queued", "note": ""}
+    try:
+        rounds = len(read_json(directory / "summary.json")["rounds"])
+    except (OSError, ValueError, KeyError):
+        rounds = 0
+    return {"state": "running", "note": f"{rounds} rounds done"}
+
+
+def _row(name: str, sweep: Sweep, options: Mapping[str, Any], directory: Path, error: str | None) -> dict[str, Any]:
+    """Return what the record says of a run."""
+    row = {"name": name, "options": {key: options[key] for key in sweep.varied}, "directory": str(directory),
+           "state": "failed" if error else "done", "error": error, "metric_title": None}  # fmt: skip
+    if error:
+        return row | dict.fromkeys(COLUMNS)
+    summary = read_json(directory / "summary.json")
+    final, key = summary["final"], summary["metric"]["key"]
+    exports = [export["latency_ratio"] for export in summary["exports"]]
+    return row | {
+        "metric_title": summary["metric"]["title"], "macs": final["macs"], "params": final["params"],
+        "metric": (final["metrics"] or {}).get(key), "agreement": final["agreement"],
+        "latency_ratio": exports[0] if exports else final["latency_ratio"], "seconds": summary["seconds"].get("total"),
+    }  # fmt: skip
+
+
+def _write_csv(record: Mapping[str, Any], path: Path) -> None:
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*record["varied"], "state", *COLUMNS, "directory"])
+        for row in record["runs"]:
+            own = [row["options"][name] for name in record["varied"]]
+            writer.writerow([*own, row["state"], *(row[name] for name in COLUMNS), row["directory"]])
