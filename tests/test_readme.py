@@ -29,6 +29,8 @@ LINKED = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md"]
 SMALL = ["--samples", "6", "--rounds", "1", "--steps", "1", "imgsz=64", "batch=8", "workers=0", "plots=False"]
 ELSEWHERE = {
     "--images",
+    "--plan",
+    "sweep",
     "--learn-from",
     "--export",
     "--protect",
@@ -125,6 +127,11 @@ def test_the_commands_work(workplace, monkeypatch):
             words += [] if "--out" in words else ["--out", f"runs/prune/best{len(slimmings) or ''}"]
             words += ["--export", ""] if slimmings else []
             slimmings.add(kind)
+        elif words[1] == "frontier":
+            words = [*_without(words, "--points", "--out"), "--points", "2", "--samples", "6", "--out", "frontier",
+                     "imgsz=64", "workers=0"]  # fmt: skip
+            if Path("frontier").exists():
+                continue
         elif words[1] == "--resume":  # a run that was stopped before its report
             Path(words[2], "report.html").unlink()
         elif words[1] == "sensitivity":

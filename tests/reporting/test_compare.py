@@ -24,7 +24,7 @@ def test_each_run_is_a_line_and_a_row(tmp_path):
     assert figures["latency"]["data"][0]["x"] == [20.0, 15.5, 12.25, 12.25]
     assert figures["latency"]["data"][0]["y"] == [0.402, 0.381, 0.352, 0.352]
     cells = re.findall(r"<td[^>]*>(.*?)</td>", page)
-    assert cells[:10] == ["a", "model&lt;1&gt;.pt", "l1", "1 x 3 epochs", "1.080 G  54.0%", "1.500 M  50.0%",
+    assert cells[:10] == ["a", "model&lt;1&gt;.pt", "l1", "2 x 3 epochs", "1.080 G  54.0%", "1.500 M  50.0%",
                           "0.402", "0.352", "20.0 ms", "12.2 ms"]  # fmt: skip
     assert "data-differs" not in page
 

@@ -12,7 +12,7 @@ def test_loggers_get_the_figures_of_a_round_with_the_metrics(scenes_model, tmp_p
     logged = []
     yolo.add_callback("on_fit_epoch_end", lambda trainer: logged.append(dict(trainer.metrics)))
     callbacks = len(yolo.callbacks["on_fit_epoch_end"])
-    result = yolo.prune(rounds=1, epochs=1, samples=6, workers=0, export="", out=tmp_path / "out")
+    result = yolo.prune(target_macs="54%", epochs=1, samples=6, workers=0, export="", out=tmp_path / "out")
     final = result.summary["final"]
     assert logged
     for metrics in logged:

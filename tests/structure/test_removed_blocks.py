@@ -17,9 +17,8 @@ from yolo_prune.structure import PruningPlan
 from yolo_prune.structure.naming import name_without, original_name
 
 FAMILIES = [
-    "yolov3.yaml", "yolov5n.yaml", "yolov8n.yaml", "yolov9c.yaml", "yolov10n.yaml", "yolov10x.yaml", "yolo11n.yaml",
-    "yolo11m.yaml", "yolo12n.yaml", "yolo26n.yaml", "yolov8n-seg.yaml", "yolo11n-pose.yaml", "yolo11n-obb.yaml",
-    "yolov8n-cls.yaml",
+    "yolov5n.yaml", "yolov9c.yaml", "yolov10n.yaml", "yolo11n.yaml", "yolo12n.yaml", "yolo26n.yaml",
+    "yolov8n-seg.yaml",
 ]  # fmt: skip
 
 

@@ -9,10 +9,10 @@ from yolo_prune.host.settings import new_run_directory
 from yolo_prune.run.request import Request
 
 
-def new_directory(request: Request) -> Path:
+def new_directory(request: Request, kind: str = "") -> Path:
     """Create the directory of a run. Raises RequestError if that fails."""
     out = request.options.out
-    directory = Path(out).absolute() if out else new_run_directory(Path(str(request.base.model_name)).stem)
+    directory = Path(out).absolute() if out else new_run_directory(Path(str(request.base.model_name)).stem + kind)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -93,7 +93,7 @@ def measure_frontier(
     with output_of_run(bool(options.get("verbose"))):
         recovered = None if run is None else recovered_share(read_summary(Path(run)))
         request = _request(yolo, points, sizes, {**options, "out": out})
-        survey = _Survey(request, new_directory(request))
+        survey = _Survey(request, new_directory(request, "-frontier"))
         judged = frontier(survey.candidates(points, sizes), survey.judge)
         measured = survey.record(judged, recovered)
         write_json(survey.directory / "frontier.json", measured)
