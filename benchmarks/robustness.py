@@ -59,8 +59,9 @@ def kill_and_resume(directory: Path, kills: int, seed: int, epochs: int) -> dict
     data = write_scenes(directory / "data", train=16, val=8, size=SIZE)
     YOLO("yolov8n.yaml").train(data=data, epochs=1, imgsz=SIZE, batch=8, workers=0, plots=False, verbose=False,
                                project=str(directory), name="base")  # fmt: skip
-    options = ["--model", directory / "base" / "weights" / "last.pt", "--target-macs", "54%",
-               "--rounds", ROUNDS, "--epochs", epochs, "--samples", 6, "--steps", 1, "--export", "", "workers=0", "plots=False"]  # fmt: skip
+    options = ["--model", directory / "base" / "weights" / "last.pt", "--target-macs", "54%", "--rounds", ROUNDS,
+               "--epochs", epochs, "--samples", 6, "--steps", 1, "--export", "", "workers=0",
+               "plots=False"]  # fmt: skip
     start = time.monotonic()
     assert _attempt([*options, "--out", directory / "undisturbed"], None) == 0, "the undisturbed run failed"
     seconds = time.monotonic() - start

@@ -12,7 +12,7 @@ from yolo_prune.costs import CostModel
 from yolo_prune.demo.scenes import write_scenes
 from yolo_prune.host.residual import residual_blocks
 
-SMALL = {"imgsz": 160, "workers": 0, "batch": 8, "samples": 16, "steps": 1, "round_to": 1, "criterion": "l2"}
+SMALL = {"imgsz": 96, "workers": 0, "batch": 8, "samples": 16, "steps": 1, "round_to": 1, "criterion": "l2"}
 DEAD = "model.6.m.0"  # a block that adds nothing to its input
 
 
@@ -20,7 +20,7 @@ DEAD = "model.6.m.0"  # a block that adds nothing to its input
 def result(tmp_path_factory):
     """A run on a model of which one block does nothing."""
     directory = tmp_path_factory.mktemp("run")
-    data = write_scenes(directory / "data", train=40, val=4, size=160)
+    data = write_scenes(directory / "data", train=40, val=4, size=96)
     yolo = YOLO(demo.MODEL)
     with torch.no_grad():
         norm = yolo.model.get_submodule(f"{DEAD}.cv2.bn")
@@ -43,7 +43,7 @@ def test_a_block_that_does_nothing_is_removed(result):
 def test_targets_count_the_blocks(result):
     base, final = result.summary["base"], result.summary["final"]
     assert 0.74 <= final["macs"] / base["macs"] <= 0.75
-    assert final["macs"] == CostModel.of(result.model.model, 160).full["macs"]
+    assert final["macs"] == CostModel.of(result.model.model, 96).full["macs"]
     assert final["params"] == sum(parameter.numel() for parameter in result.model.model.parameters())
     after = {layer["name"]: layer["after"] for layer in result.summary["layers"]}
     assert after[f"{DEAD}.cv1.conv"] == 0
@@ -69,7 +69,7 @@ def test_the_plan_makes_the_same_structure_again(result):
 def test_plain_ultralytics_opens_the_result_safely(result):
     code = (
         "import sys; from ultralytics import YOLO; yolo = YOLO(sys.argv[1]); yolo.info();"
-        "yolo.predict(sys.argv[2], imgsz=160, verbose=False, save=False); assert 'yolo_prune' not in sys.modules"
+        "yolo.predict(sys.argv[2], imgsz=96, verbose=False, save=False); assert 'yolo_prune' not in sys.modules"
     )
     image = next((result.directory.parent / "data" / "images" / "val").iterdir())
     checkpoint = result.directory / "weights" / "pruned.pt"

@@ -12,28 +12,28 @@ from yolo_prune.demo.scenes import write_scenes
 from yolo_prune.run.frontier import recovered_share
 from yolo_prune.selection.frontier import shares
 
-SMALL = {"imgsz": 160, "workers": 0, "batch": 8, "samples": 16}
+SMALL = {"imgsz": 96, "workers": 0, "batch": 8, "samples": 16}
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return write_scenes(tmp_path_factory.mktemp("data"), train=40, val=4, size=160)
+    return write_scenes(tmp_path_factory.mktemp("data"), train=40, val=4, size=96)
 
 
 @pytest.fixture(scope="module")
 def found(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("frontier") / "out"
-    return frontier(demo.MODEL, data=data, points=3, sizes=(96,), out=out, **SMALL)
+    return frontier(demo.MODEL, data=data, points=3, sizes=(64,), out=out, **SMALL)
 
 
 @pytest.mark.slow
 def test_every_plan_is_judged_at_every_size_and_the_base_at_smaller_ones(found):
     plans = [point for point in found["points"] if point["plan"]]
     base = [point for point in found["points"] if not point["plan"]]
-    assert sorted({point["imgsz"] for point in plans}) == [96, 160]
+    assert sorted({point["imgsz"] for point in plans}) == [64, 96]
     assert len(plans) == 6
-    assert [point["imgsz"] for point in base] == [128, 96]
-    own = [point for point in plans if point["imgsz"] == 160]
+    assert [point["imgsz"] for point in base] == [64]
+    own = [point for point in plans if point["imgsz"] == 96]
     for point, share in zip(own, shares(3), strict=True):
         assert share - 0.01 <= point["macs"] / found["base"]["macs"] <= share
         assert point["drop"]["value"] == pytest.approx(found["base"]["map50_95"] - point["map50_95"])
@@ -58,12 +58,12 @@ def test_pages_are_written(found):
     assert (directory / "frontier.png").read_bytes()[:4] == b"\x89PNG"
     page = (directory / "frontier.html").read_text()
     assert "what is there for what cost" in page
-    assert "plans at 96 px" in page
+    assert "plans at 64 px" in page
 
 
 @pytest.mark.slow
 def test_a_run_goes_on_with_a_plan(found, data, tmp_path):
-    chosen = next(point for point in found["points"] if point["plan"] and point["imgsz"] == 160)
+    chosen = next(point for point in found["points"] if point["plan"] and point["imgsz"] == 96)
     result = YOLO(demo.MODEL).prune(data=data, plan=chosen["plan"], epochs=0, export=(), out=tmp_path / "out", **SMALL)
     assert result.plan.widths == PruningPlan.load(chosen["plan"]).widths
     assert result.summary["final"]["macs"] == chosen["macs"]
@@ -78,7 +78,7 @@ def test_labels_of_val_change_nothing(found, data, tmp_path):
     yaml.write_text(yaml.read_text().replace(str(Path(data).parent), str(copy)))
     for path in (copy / "labels" / "val").glob("*.txt"):
         path.write_text("")
-    other = frontier(demo.MODEL, data=yaml, points=3, sizes=(96,), out=tmp_path / "out", **SMALL)
+    other = frontier(demo.MODEL, data=yaml, points=3, sizes=(64,), out=tmp_path / "out", **SMALL)
     keys = ("macs", "map50_95", "drop", "knee", "front")
     assert [[point[key] for key in keys] for point in other["points"]] == [
         [point[key] for key in keys] for point in found["points"]
@@ -99,7 +99,7 @@ def test_a_folder_without_labels_is_judged_by_agreement(data, tmp_path):
     [
         ({"points": 1}, "points is 1; it must be a whole number of at least 2"),
         ({"sizes": (100,)}, "sizes 100 must be a multiple of 32"),
-        ({"sizes": (192,)}, "at most the model's image size of 160"),
+        ({"sizes": (128,)}, "at most the model's image size of 96"),
     ],
 )
 def test_bad_requests_are_refused_before_anything_is_written(options, reason, data, tmp_path):
