@@ -93,7 +93,10 @@ class Dataset:
         place = self.info[name]
         try:
             with silent_about("labels", self.unlabelled):
-                return without_repeats(build, place) if name == "val" else build(place)
+                try:
+                    return without_repeats(build, place) if name == "val" else build(place)
+                except FileNotFoundError:  # another process may just have written Ultralytics' cache of the labels
+                    return without_repeats(build, place) if name == "val" else build(place)
         except FileNotFoundError:
             raise RequestError(f"data {self.yaml}: {name}: there are no images in {place}") from None
         except RuntimeError as error:  # every image or its label is bad; Ultralytics lists them all

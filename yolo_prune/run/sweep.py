@@ -159,18 +159,30 @@ def _check(runs: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _carry_out(model: str | None, options: dict[str, Any], directory: str) -> str | None:
-    """Carry out one run in a worker, or what is not done of it. Return why it failed; None: it is done."""
-    path = Path(directory)
+    """Carry out one run in a worker, or what is not done of it. Return why it failed; None: it is done.
+
+    A run that failed goes on once more: other runs write Ultralytics' caches of the same dataset.
+    """
     try:
-        if (path / "run.json").exists():
-            resume(path)
-            return None
-        shutil.rmtree(path, ignore_errors=True)  # a worker died before the run began
-        asked = read_options({**demo_options(options), "out": path} if model is None else {**options, "out": path})
-        start(load(model or demo.MODEL), asked)
-    except (RequestError, RunError) as error:
+        _run(model, options, Path(directory))
+    except RunError:
+        try:
+            _run(model, options, Path(directory))
+        except (RequestError, RunError) as error:
+            return in_one_line(error)
+    except RequestError as error:
         return in_one_line(error)
     return None
+
+
+def _run(model: str | None, options: dict[str, Any], path: Path) -> None:
+    """Start a run, or go on with one that was stopped. Raises RequestError or RunError."""
+    if (path / "run.json").exists():
+        resume(path)
+        return
+    shutil.rmtree(path, ignore_errors=True)  # a worker died before the run began
+    asked = read_options({**demo_options(options), "out": path} if model is None else {**options, "out": path})
+    start(load(model or demo.MODEL), asked)
 
 
 def _results(
