@@ -17,7 +17,7 @@ from yolo_prune.structure import PruningPlan
 from yolo_prune.structure.naming import name_without, original_name
 
 FAMILIES = [
-    "yolov5n.yaml", "yolov9c.yaml", "yolov10n.yaml", "yolo11n.yaml", "yolo12n.yaml", "yolo26n.yaml",
+    "yolov5n.yaml", "yolov9t.yaml", "yolov10n.yaml", "yolo11n.yaml", "yolo12n.yaml", "yolo26n.yaml",
     "yolov8n-seg.yaml",
 ]  # fmt: skip
 
@@ -39,7 +39,7 @@ def _assert_close(one, other):
     assert (one - other).abs().max() <= 1e-4 * other.abs().max().clamp_min(1)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 2**16))
 def test_blocks_and_channels_are_removed_exactly(models, seed):
     model = models("yolov8n.yaml")
@@ -63,7 +63,7 @@ def test_every_family_is_exact_and_stock(yaml):
     assert len([*slim.modules()]) < len([*model.modules()])
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 2**16))
 def test_what_is_counted_is_what_is_there(models, seed):
     model = models("yolo11n.yaml")
@@ -76,7 +76,7 @@ def test_what_is_counted_is_what_is_there(models, seed):
     assert counted["params"] == sum(parameter.numel() for parameter in slim.parameters())
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 2**16))
 def test_blocks_can_be_removed_one_after_the_other(models, seed):
     model = models("yolov8n.yaml")
