@@ -29,7 +29,7 @@ import torch
 from torch import nn
 
 from benchmarks.environment import describe
-from yolo_prune import YOLO
+from yolo_prune import YOLO, demo
 from yolo_prune.costs import CostModel
 from yolo_prune.criteria import evaluate, needed_statistics, parse, scores_from, terms
 from yolo_prune.demo.scenes import write_scenes
@@ -153,8 +153,6 @@ class _Bench:
         return rows
 
     def _epoch(self, data: str, device: str, out: Path) -> float:
-        from yolo_prune import demo  # a trained model of these classes
-
         result = YOLO(demo.MODEL).prune(
             data=data, target_macs="54%", epochs=1, imgsz=self.size, batch=16 if not self.args.tiny else 8, workers=0,
             samples=16, steps=1, export=(), device="0" if device == "cuda" else "cpu", out=out,

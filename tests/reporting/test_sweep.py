@@ -1,11 +1,13 @@
 from yolo_prune.reporting.sweep import columns, rows, write_sweep
 
-RUN = {"state": "done", "error": None, "directory": "d", "params": 2e6, "agreement": None, "latency_ratio": 0.7}
+RUN = {"state": "done", "error": None, "directory": "d", "params": 2e6, "agreement": None, "latency_ratio": 0.7,
+       "front": []}  # fmt: skip
 RECORD = {
     "model": None, "metric": "mAP50-95", "varied": ["criterion", "seed"], "out": "out",
     "runs": [
         {**RUN, "name": "a", "options": {"criterion": "l1", "seed": 0}, "macs": 1e9, "metric": 0.5},
-        {**RUN, "name": "b", "options": {"criterion": "l1", "seed": 1}, "macs": 1e9, "metric": 0.6},
+        {**RUN, "name": "b", "options": {"criterion": "l1", "seed": 1}, "macs": 1e9, "metric": 0.6,
+         "front": ["macs", "latency_ratio"]},
         {**RUN, "name": "c", "options": {"criterion": "l2", "seed": 0}, "macs": 1e9, "metric": 0.4},
         {**RUN, "name": "d", "options": {"criterion": "l2", "seed": 1}, "state": "failed", "error": "no",
          "macs": None, "params": None, "metric": None, "latency_ratio": None},

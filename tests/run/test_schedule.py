@@ -1,5 +1,7 @@
 import pytest
 
+from yolo_prune import YOLO, demo
+from yolo_prune.demo.scenes import write_scenes
 from yolo_prune.run.options import Options
 from yolo_prune.run.schedule import EXPECTED_ROUNDS, KEPT, MOST_ROUNDS, Schedule
 
@@ -25,3 +27,17 @@ def test_without_a_target_each_round_removes_the_same_share():
 def test_without_a_target_the_number_of_rounds_can_be_limited():
     schedule = Schedule.of(Options(rounds=2), {"macs": 100.0})
     assert (schedule.rounds, schedule.expected, schedule.target) == (2, 2, None)
+
+
+@pytest.mark.slow
+def test_a_round_that_loses_little_is_not_trained_and_one_that_loses_too_much_ends_the_run(tmp_path):
+    data = write_scenes(tmp_path / "data", train=40, val=4, size=96)
+    options = {"data": data, "epochs": 1, "imgsz": 96, "batch": 8, "samples": 16, "workers": 0, "export": ()}
+    loose = YOLO(demo.MODEL).prune(**options, rounds=1, max_map_drop=0.9, out=tmp_path / "loose").summary
+    assert 0.84 <= loose["final"]["macs"] / loose["base"]["macs"] <= 0.85
+    assert loose["final"]["drop"]["images"] == 10
+    assert not (tmp_path / "loose" / "round1" / "args.yaml").exists()  # Ultralytics writes it where it trains
+    strict = YOLO(demo.MODEL).prune(**options, criterion="random", max_map_drop=0.0, out=tmp_path / "strict").summary
+    assert strict["final"]["macs"] == strict["base"]["macs"]
+    assert (tmp_path / "strict" / "round1" / "args.yaml").exists()
+    assert sum("the result is the base itself" in note for note in strict["notes"]) == 1

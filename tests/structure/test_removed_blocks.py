@@ -23,12 +23,14 @@ FAMILIES = [
 
 
 def _draw(model, seed):
-    """Draw a plan that removes some blocks, and then channels of what stays."""
+    """Draw blocks and then channels of what stays: return the plan of both, the model without the blocks, and the plan
+    of the channels alone."""
     draw = random.Random(seed)
     names = [name for name in residual_blocks(model) if draw.random() < 0.5] or [next(iter(residual_blocks(model)))]
     blocks = PruningPlan.without_blocks(model, names)
     short = blocks.apply(model)
-    return blocks, short, random_plan(short, seed, most=0.5)
+    later = random_plan(short, seed, most=0.5)
+    return blocks.then(later), short, later
 
 
 def _image(size=64):
@@ -43,8 +45,7 @@ def _assert_close(one, other):
 @given(seed=st.integers(0, 2**16))
 def test_blocks_and_channels_are_removed_exactly(models, seed):
     model = models("yolov8n.yaml")
-    blocks, short, later = _draw(model, seed)
-    both = blocks.then(later)
+    both, short, later = _draw(model, seed)
     slim = both.apply(model)
     _assert_close(raw_outputs(slim, _image()), raw_outputs(masked(model, both), _image()))
     assert slim.state_dict().keys() == later.apply(short).state_dict().keys()
@@ -55,8 +56,7 @@ def test_blocks_and_channels_are_removed_exactly(models, seed):
 @pytest.mark.parametrize("yaml", FAMILIES)
 def test_every_family_is_exact_and_stock(yaml):
     model = build(yaml)
-    blocks, _, later = _draw(model, seed=3)
-    both = blocks.then(later)
+    both, _, _ = _draw(model, seed=3)
     slim = both.apply(model)
     _assert_close(raw_outputs(slim, _image()), raw_outputs(masked(model, both), _image()))
     assert all(is_stock(module) for module in slim.modules())
@@ -67,8 +67,7 @@ def test_every_family_is_exact_and_stock(yaml):
 @given(seed=st.integers(0, 2**16))
 def test_what_is_counted_is_what_is_there(models, seed):
     model = models("yolo11n.yaml")
-    blocks, _, later = _draw(model, seed)
-    both = blocks.then(later)
+    both, _, _ = _draw(model, seed)
     costs = CostModel.of(model, 64)
     counted = costs.total(both.widths)
     slim = both.apply(model)

@@ -90,13 +90,16 @@ class Dataset:
                 return ClassificationDataset(place, cfg, prefix=name, names=self.info["names"])
             return build_yolo_dataset(cfg, place, batch, self.info, mode="val", rect=False, fraction=1.0)
 
+        def built() -> Any:
+            return without_repeats(build, place) if name == "val" else build(place)
+
         place = self.info[name]
         try:
             with silent_about("labels", self.unlabelled):
                 try:
-                    return without_repeats(build, place) if name == "val" else build(place)
+                    return built()
                 except FileNotFoundError:  # another process may just have written Ultralytics' cache of the labels
-                    return without_repeats(build, place) if name == "val" else build(place)
+                    return built()
         except FileNotFoundError:
             raise RequestError(f"data {self.yaml}: {name}: there are no images in {place}") from None
         except RuntimeError as error:  # every image or its label is bad; Ultralytics lists them all

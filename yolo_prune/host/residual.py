@@ -19,13 +19,11 @@ class ResidualBlock:
 
     Attributes:
         name: e.g. "model.6.m.1".
-        kind: its class, e.g. "Bottleneck".
         parent: the block that concatenates its output with those of others, e.g. "model.6", a C2f; None where blocks
             follow each other in a plain sequence, as in C3, C3k, C2PSA, RepCSP and A2C2f.
     """
 
     name: str
-    kind: str
     parent: str | None
 
     @property
@@ -45,16 +43,15 @@ def residual_blocks(model: nn.Module) -> dict[str, ResidualBlock]:
     They are Bottleneck and its subclasses, PSABlock and CIB with a shortcut, and ABlock. In C2f and its subclasses, the
     output of each step is read by a last convolution; there all steps must be such blocks.
     """
-    found = []
+    found: list[ResidualBlock] = []
     for path, module in model.named_modules():
         if isinstance(module, C2f):
             if all(map(_is_residual, module.m)):
-                found += [(f"{path}.m.{i}", block, path) for i, block in enumerate(module.m)]
+                found += [ResidualBlock(f"{path}.m.{i}", path) for i in range(len(module.m))]
         elif isinstance(module, nn.Sequential) and module is not model.model:
-            found += [(f"{path}.{i}", block, None) for i, block in enumerate(module) if _is_residual(block)]
+            found += [ResidualBlock(f"{path}.{i}", None) for i, block in enumerate(module) if _is_residual(block)]
     order = {name: i for i, (name, _) in enumerate(model.named_modules())}
-    found.sort(key=lambda entry: order[entry[0]])
-    return {name: ResidualBlock(name, type(block).__name__, parent) for name, block, parent in found}
+    return {block.name: block for block in sorted(found, key=lambda block: order[block.name])}
 
 
 def _is_residual(block: nn.Module) -> bool:
@@ -64,12 +61,12 @@ def _is_residual(block: nn.Module) -> bool:
 
 def blocks_named(model: nn.Module, names: Iterable[str]) -> list[ResidualBlock]:
     """Return the blocks of these names. Raises RequestError for one that cannot be removed."""
-    blocks = residual_blocks(model)
-    wrong = [name for name in names if name not in blocks]
+    blocks, asked = residual_blocks(model), dict.fromkeys(names)
+    wrong = [name for name in asked if name not in blocks]
     if wrong:
-        some = ", ".join([*blocks][:3]) or "it has none"
-        raise RequestError(f"block {wrong[0]!r} cannot be removed from this model; blocks that can look like {some}")
-    return [block for name, block in blocks.items() if name in {*names}]
+        others = f"blocks that can look like {', '.join([*blocks][:3])}" if blocks else "it has no block that can"
+        raise RequestError(f"block {wrong[0]!r} cannot be removed from this model; {others}")
+    return [block for name, block in blocks.items() if name in asked]
 
 
 def inputs_of_blocks(model: nn.Module, names: Iterable[str]) -> dict[str, set[int]]:

@@ -106,6 +106,17 @@ def _add_points(
 def _add_reference(figure: go.Figure, summary: dict[str, Any], palette: Palette) -> None:
     """Add the MACs of the next smaller stock model, and its published accuracy where the two are comparable."""
     reference, title = summary["reference"], summary["metric"]["title"]
+    add_macs_of(figure, reference, palette)
+    published = reference["published"]
+    if published and is_comparable(summary):
+        name = f"{reference['name']}, published"
+        star = {"size": 13, "symbol": "star"}
+        point = (reference["name"], reference["macs"], published["value"])
+        _add_points(figure, title, name, [point], line_color=palette.other, mode="markers", marker=star)
+
+
+def add_macs_of(figure: go.Figure, reference: dict[str, Any], palette: Palette) -> None:
+    """Add a line at the MACs of a stock model, with its name, to a chart over G MACs."""
     # The name stands at the foot of the line: on a narrow page the legend covers the top, and points near 0 are rare.
     font = {"color": palette.other, "size": 12}
     label = {"text": reference["name"], "font": font, "yref": "paper", "y": 0, "yanchor": "bottom"}
@@ -115,12 +126,6 @@ def _add_reference(figure: go.Figure, summary: dict[str, Any], palette: Palette)
         line={"color": palette.other, "dash": "dash", "width": 1.5},
         annotation=label,
     )
-    published = reference["published"]
-    if published and is_comparable(summary):
-        name = f"{reference['name']}, published"
-        star = {"size": 13, "symbol": "star"}
-        point = (reference["name"], reference["macs"], published["value"])
-        _add_points(figure, title, name, [point], line_color=palette.other, mode="markers", marker=star)
 
 
 def layers_chart(summary: dict[str, Any], palette: Palette) -> go.Figure:

@@ -13,7 +13,7 @@ from rich import box
 from rich.table import Table
 
 from yolo_prune.files import atomic
-from yolo_prune.reporting.charts import Charts, empty_figure
+from yolo_prune.reporting.charts import Charts, add_macs_of, empty_figure
 from yolo_prune.reporting.page import write_page
 from yolo_prune.reporting.palette import LIGHT, Palette
 from yolo_prune.reporting.plots import DPI, canvas, legend, style
@@ -158,10 +158,7 @@ def _chart(measured: dict[str, Any], cost: str, palette: Palette) -> go.Figure:
         ring = {"size": 18, "symbol": "circle-open", "color": palette.text, "line": {"width": 2}}
         figure.add_scatter(name="knee", x=marked[:1], y=marked[1:], mode="markers", marker=ring, hoverinfo="skip")
     if cost == "macs" and measured["reference"]:
-        label = {"text": measured["reference"]["name"], "font": {"color": palette.other, "size": 12}, "yref": "paper",
-                 "y": 0, "yanchor": "bottom", "xanchor": "left", "xshift": 4}  # fmt: skip
-        line = {"color": palette.other, "dash": "dash", "width": 1.5}
-        figure.add_vline(x=measured["reference"]["macs"] / 1e9, line=line, annotation=label)
+        add_macs_of(figure, measured["reference"], palette)
     figure.update_xaxes(title=title, rangemode="tozero")
     figure.update_yaxes(title=metric(measured), rangemode="tozero")
     return figure

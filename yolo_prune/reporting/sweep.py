@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import plotly.graph_objects as go
 from rich import box
 from rich.table import Table
 
@@ -106,22 +105,10 @@ def _charts(record: dict[str, Any], palette: Palette) -> Charts:
                     hovertemplate="%{text}<br>%{x:.3f}, %{y:.3f}<extra></extra>",
                 )  # fmt: skip
         if figure.data:
-            front = _front(record, cost)
-            figure.add_trace(go.Scatter(name="best", x=[x / scale for x, _ in front], y=[y for _, y in front],
-                                        mode="lines", line={"color": palette.soft, "dash": "dot"}))  # fmt: skip
+            front = sorted((run[cost] / scale, run["metric"]) for run in record["runs"] if cost in run["front"])
+            x, y = zip(*front, strict=True)
+            figure.add_scatter(name="best", x=x, y=y, mode="lines", line={"color": palette.soft, "dash": "dot"})
             figure.update_xaxes(title=title)
             figure.update_yaxes(title=record["metric"])
             charts[cost] = figure
     return charts
-
-
-def _front(record: dict[str, Any], cost: str) -> list[tuple[float, float]]:
-    """Return the points that no other run beats in both cost and metric, by ascending cost."""
-    points = sorted(
-        (run[cost], -run["metric"]) for run in record["runs"] if run["metric"] is not None and run[cost] is not None
-    )
-    front: list[tuple[float, float]] = []
-    for value, negative in points:
-        if not front or -negative > front[-1][1]:
-            front.append((value, -negative))
-    return front

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -45,9 +46,7 @@ def measure_smaller_images(request: Request, slimmed: YOLO) -> list[OnSmallerIma
 
     They run in the format of the first export in float32, or in PyTorch where there is none.
     """
-    stride = int(largest_stride(request.base.model))
-    sizes = dict.fromkeys(max(stride, round(request.imgsz * share / stride) * stride) for share in SHARES)
-    sizes = [size for size in sizes if size < request.imgsz]
+    sizes = smaller_sizes(request, SHARES)
     if request.dataset is None or request.dataset.fallback or request.unlabelled or not sizes:
         return []
     LOGGER.info(f"measuring the base on smaller images, of {', '.join(map(str, sizes))} pixels")
@@ -64,6 +63,13 @@ def measure_smaller_images(request: Request, slimmed: YOLO) -> list[OnSmallerIma
         OnSmallerImages(size, timing.median_ms, timing.ratio, timings[1].ratio, runtime, _metric(request, size))
         for size, timing in zip(sizes, timings[2:], strict=True)
     ]
+
+
+def smaller_sizes(request: Request, shares: Iterable[float]) -> list[int]:
+    """Return image sizes below that of the run, in the order of the shares of it that they are nearest to."""
+    stride = int(largest_stride(request.base.model))
+    sizes = dict.fromkeys(max(stride, round(request.imgsz * share / stride) * stride) for share in shares)
+    return [size for size in sizes if size < request.imgsz]
 
 
 def beating(smaller: list[OnSmallerImages], metric: float | None) -> OnSmallerImages | None:

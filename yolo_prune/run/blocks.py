@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import nn
 
 from yolo_prune.host.console import LOGGER
+from yolo_prune.host.images import LabelledImages
 from yolo_prune.host.residual import residual_blocks
 from yolo_prune.recovery.distance import distance, outputs_of
 from yolo_prune.run.request import Request
@@ -58,12 +60,10 @@ class BlockSearch:
     goal: Mapping[str, float]
     source: Any
     scores: Mapping[str, torch.Tensor]
+    _traced: dict[tuple[str, ...], tuple[PruningPlan, Problem]] = field(default_factory=dict)
 
     def run(self) -> tuple[str, ...]:
         """Return the blocks to remove, by their names in the model."""
-        self.images = self.request.images.calibration.judging.first(JUDGING)
-        self.expected = outputs_of(self.model, self.images)
-        self.start = remaining(self.request, self.plan)
         chosen: tuple[str, ...] = ()
         best = self._distance(chosen)
         LOGGER.info(f"channels alone: the outputs are {best:.4f} from the original's")
@@ -77,24 +77,44 @@ class BlockSearch:
             chosen, best = (*chosen, name), tried[name]
             LOGGER.info(f"without {name}, and with more channels elsewhere, they are {best:.4f} from them")
 
-    def _promising(self, chosen: Sequence[str]) -> list[str]:
+    @cached_property
+    def images(self) -> LabelledImages:
+        """The images that judge."""
+        return self.request.images.calibration.judging.first(JUDGING)
+
+    @cached_property
+    def expected(self) -> list:
+        """What the model puts out for them."""
+        return outputs_of(self.model, self.images)
+
+    @cached_property
+    def start(self) -> Problem:
+        """The problem with all blocks."""
+        return self._without(())[1]
+
+    def _without(self, blocks: tuple[str, ...]) -> tuple[PruningPlan, Problem]:
+        """Return the plan that removes blocks alone, and the problem that remains. Each is traced once."""
+        if blocks not in self._traced:
+            short = PruningPlan.without_blocks(self.model, blocks)
+            self._traced[blocks] = short, remaining(self.request, self.plan.then(short))
+        return self._traced[blocks]
+
+    def _promising(self, chosen: tuple[str, ...]) -> list[str]:
         """Return the blocks that change the outputs least for what they save."""
         names = [name for name in residual_blocks(self.model) if name not in chosen]
         values = {name: self._alone((*chosen, name)) for name in names}
         return sorted(names, key=values.__getitem__)[:CANDIDATES]
 
-    def _alone(self, blocks: Sequence[str]) -> float:
+    def _alone(self, blocks: tuple[str, ...]) -> float:
         """Return the distance without blocks, all channels kept, over what that saves."""
-        short = PruningPlan.without_blocks(self.model, blocks)
-        problem = remaining(self.request, self.plan.then(short))
+        short, problem = self._without(blocks)
         saved = sum(1 - problem.costs.full[kind] / self.start.costs.full[kind] for kind in self.goal)
         model = self.source.apply(short, problem.groups)
         return distance(model, self.images, self.expected) / saved if saved > 0 else math.inf
 
-    def _distance(self, blocks: Sequence[str]) -> float:
+    def _distance(self, blocks: tuple[str, ...]) -> float:
         """Return the distance without blocks, with channels removed down to the goal."""
-        short = PruningPlan.without_blocks(self.model, blocks)
-        problem = remaining(self.request, self.plan.then(short))
+        short, problem = self._without(blocks)
         problem = replace(problem, scores=self._scores(problem.groups, blocks), target=self.goal)
         try:
             removed = select(problem)

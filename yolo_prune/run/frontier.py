@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -23,6 +24,7 @@ from yolo_prune.host.console import LOGGER, output_of_run
 from yolo_prune.host.model import YOLO
 from yolo_prune.reporting.frontier import write_frontier
 from yolo_prune.reporting.reading import read_summary
+from yolo_prune.run.baselines import smaller_sizes
 from yolo_prune.run.checks import at_least
 from yolo_prune.run.clock import Clock
 from yolo_prune.run.costs import is_of_this_machine
@@ -83,9 +85,8 @@ def measure_frontier(
         (predicted; None without a runtime), "imgsz", "map50_95" (the task's metric, or agreement with the original
         where the images have no labels), "drop" (see `Drop`), "estimated" (the metric after recovery; None without a
         run), "plan" (path; None: the base on smaller images), "front" (whether no other point is better in both) and
-        "knee"; "recovered" (the share of the drop that
-        recovery brought back in that run), "reference" (the next smaller stock model), "seconds", "versions", and
-        "directory".
+        "knee"; "recovered" (the share of the drop that recovery brought back in that run), "reference" (the next
+        smaller stock model), "seconds", "versions", and "directory".
 
     Raises:
         RequestError: the request is wrong, or there is no data.
@@ -132,6 +133,11 @@ def _request(yolo: YOLO, points: int, sizes: Sequence[int], options: dict[str, A
     return request
 
 
+def _point(cost: float | None, metric: float) -> Judged:
+    """Return a point. What has no cost, because a device is not here to time it, counts as the dearest."""
+    return Judged(math.inf if cost is None else cost, metric)
+
+
 class _Survey:
     """The plans of one model, and what is measured of them."""
 
@@ -139,15 +145,15 @@ class _Survey:
         self.request, self.directory, self.clock = request, directory, Clock()
         self.judging = Judge(request, request.images.calibration.judging, directory)
         self.kind = Latency.name if Latency.name in request.problem.costs.kinds else "macs"
+        self.key = "latency_ms" if self.kind == Latency.name else "macs"  # of the points
+        self.costs = {request.imgsz: request.problem.costs}  # of the original, by image size
         self.ratios = {request.imgsz: 1.0}  # of the base's latency at an image size to that at its own
         self.measured: list[dict[str, Any]] = []
 
     def candidates(self, points: int, sizes: Sequence[int]) -> Iterator[Candidate]:
         """Yield the base at smaller image sizes, and every plan at its own and at the asked sizes."""
         request = self.request
-        stride = int(largest_stride(request.base.model))
-        of_base = {round(request.imgsz * share / stride) * stride for share in SHARES_OF_IMGSZ} | {*sizes}
-        smaller = sorted((size for size in of_base if stride <= size < request.imgsz), reverse=True)
+        smaller = sorted({*smaller_sizes(request, SHARES_OF_IMGSZ), *sizes} - {request.imgsz}, reverse=True)
         self._time(smaller)
         yield from (Candidate(None, request.base, size) for size in smaller)
         for slimmed in self._plans(points):
@@ -190,12 +196,11 @@ class _Survey:
             judged = self.judging.judged(candidate.model, candidate.imgsz)
             drop = self.judging.drop(judged)
         record = self._costs(candidate.plan, candidate.imgsz)
-        share = record["macs" if self.kind == "macs" else "latency_ms"]
         title = f"{candidate.imgsz} px" + ("" if candidate.plan else ", the base")
         LOGGER.info(f"{title}: {record['macs'] / 1e9:.3f} G MACs, {self.title} {judged.metric:.3f}, loses {drop}")
         record |= {"map50_95": judged.metric, "drop": asdict(drop), "plan": self._saved(candidate)}
         self.measured.append(record)
-        return Judged(share, judged.metric)
+        return _point(record[self.key], judged.metric)
 
     @property
     def title(self) -> str:
@@ -206,11 +211,12 @@ class _Survey:
         request, costs = self.request, self.request.problem.costs
         widths = costs.full_widths if plan is None else plan.widths
         total = costs.total(widths)
-        at_size = total if imgsz == request.imgsz else CostModel.of(request.base.model, imgsz).total(widths)
+        if imgsz not in self.costs:
+            self.costs[imgsz] = CostModel.of(request.base.model, imgsz)
         ratio = self.ratios.get(imgsz)
         latency = total[Latency.name] * ratio if Latency.name in total and ratio else None
         return {
-            "imgsz": imgsz, "macs": at_size["macs"], "params": total["params"],
+            "imgsz": imgsz, "macs": self.costs[imgsz].total(widths)["macs"], "params": total["params"],
             "size_bytes": round(total["size"]), "latency_ms": latency,
         }  # fmt: skip
 
@@ -226,14 +232,13 @@ class _Survey:
 
     def record(self, judged: Sequence[tuple[Candidate, Judged]], recovered: float | None) -> dict[str, Any]:
         """Return all that was measured, as plain data."""
-        request, original = self.request, self.judging.original
-        key = "latency_ms" if self.kind == Latency.name else "macs"
+        request, original, key = self.request, self.judging.original, self.key
         base = {**self._costs(None, request.imgsz), "map50_95": original.metric}
         plans = [point for candidate, point in judged if candidate.plan and candidate.imgsz == request.imgsz]
         chosen = knee([Judged(base[key], original.metric), *plans])
         at_knee = plans[chosen - 1].cost if chosen else None
         points = sorted(self.measured, key=lambda point: -(point[key] or 0))
-        front = {*pareto([Judged(point[key] or float("inf"), point["map50_95"]) for point in points])}
+        front = {*pareto([_point(point[key], point["map50_95"]) for point in points])}
         for number, point in enumerate(points):
             point["front"] = number in front
             is_plan = point["plan"] is not None and point["imgsz"] == request.imgsz

@@ -37,13 +37,14 @@ def measure_stage(
         directory: of the run.
         judge: on held-out images; None: the run decides nothing by them.
     """
-    judged = None if judge is None else judge.judged(yolo)
+    is_base = yolo is request.base
+    judged = judge and (judge.original if is_base else judge.judged(yolo))
     return replace(
         Stage.of(cost, measure_accuracy(request, yolo, title)),
         **_latency(request, yolo),
         agreement=measure_agreement(request, yolo, directory),
         held_out_metric=judged and judged.metric,
-        drop=None if judged is None or yolo is request.base else asdict(judge.drop(judged)),
+        drop=None if judged is None or is_base else asdict(judge.drop(judged)),
     )
 
 

@@ -355,7 +355,9 @@ def _beside_a_plan(options: Options) -> dict[str, bool]:
     given |= {f"target-{kind}": True for kind in options.asked_targets}
     given |= {"protect": bool(options.protect), "dry-run": options.dry_run, "blocks": options.blocks}
     return {
-        f"plan says what is removed, and {name} would decide it again; leave one of them out": options.plan and is_given
+        f"plan says what is removed, and {name} would decide it again; leave one of them out": (
+            options.plan is not None and is_given
+        )
         for name, is_given in given.items()
     }
 

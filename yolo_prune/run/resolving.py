@@ -19,7 +19,7 @@ from yolo_prune.run.options import (
     Options,
 )
 from yolo_prune.run.parsed import Parsed
-from yolo_prune.run.schedule import Schedule
+from yolo_prune.run.schedule import expected_rounds
 from yolo_prune.statistics.calibration import LEAST_HELD_OUT
 
 
@@ -72,7 +72,7 @@ def epochs(options: Options, untrained: bool, dataset: Dataset | None, images: I
         epochs = EPOCHS_ON_LABELS
     elif epochs is None:
         in_all = min(MOST_EPOCHS, math.ceil(IMAGES_SEEN / images.calibration.split_size))
-        epochs = math.ceil(in_all / Schedule.of(options, {}).expected)
+        epochs = math.ceil(in_all / expected_rounds(options))
     for name in ("learn_from", "regularize"):
         if getattr(options, name) and not epochs:
             raise RequestError(f"{name.replace('_', '-')} needs a dataset to train on; give its yaml with --data")

@@ -13,6 +13,11 @@ MOST_ROUNDS = 16  # without a target: 0.85 ** 16 is 7 %
 EXPECTED_ROUNDS = 4  # without a target; epochs and time are divided by it
 
 
+def expected_rounds(options: Options) -> int:
+    """Return how many rounds epochs and time are divided by."""
+    return min(options.rounds or EXPECTED_ROUNDS, EXPECTED_ROUNDS) if options.by_accuracy else options.rounds or 1
+
+
 @dataclass(frozen=True)
 class Schedule:
     """The goals of the rounds.
@@ -30,11 +35,10 @@ class Schedule:
     @classmethod
     def of(cls, options: Options, target: Mapping[str, float]) -> Schedule:
         """Return the schedule that options ask for; `target` is what they ask for in absolute costs."""
-        if not options.by_accuracy:
-            rounds = options.rounds or 1
-            return cls(rounds, rounds, target)
-        rounds = options.rounds or MOST_ROUNDS
-        return cls(rounds, min(rounds, EXPECTED_ROUNDS), None)
+        expected = expected_rounds(options)
+        if options.by_accuracy:
+            return cls(options.rounds or MOST_ROUNDS, expected, None)
+        return cls(expected, expected, target)
 
     def goal(self, number: int, base: Cost, kinds: Sequence[str]) -> Cost:
         """Return the costs to reach in a round, in geometric steps from the original.

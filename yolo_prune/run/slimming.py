@@ -54,7 +54,7 @@ def slim(
     """Slim a model.
 
     Args:
-        request: says by what it is scored, what must stay, and whether it is reconstructed.
+        request: gives the criterion, the limits, and whether layers are reconstructed.
         model: the original, or a descendant of it.
         plan: from the original to the model.
         goal: what the slimmed model may cost, absolute, by kind of cost.
@@ -118,7 +118,7 @@ def slim_gradually(
     """Slim a model to one goal after the other, each smaller than the one before, and yield the model at each.
 
     Args:
-        request: says by what it is scored, and what must stay.
+        request: gives the criterion and the limits.
         source: holds the model, and slims it by any plan.
         plan: from the original to the model.
         goals: what the slimmed models may cost, absolute, by kind of cost.

@@ -24,11 +24,13 @@ from yolo_prune.files import atomic, read_json, write_json
 from yolo_prune.host.model import load
 from yolo_prune.run.parsed import Parsed, demo_options, read_options
 from yolo_prune.run.recipe import resume, start
+from yolo_prune.selection.frontier import Judged, pareto
 
 RETRIES = 5  # of a run whose worker died
 POLL = 1.0  # seconds between two looks at the workers
 NAME_LENGTH = 120  # characters of a directory
 COLUMNS = ("macs", "params", "metric", "agreement", "latency_ratio", "seconds")
+COSTS = ("macs", "latency_ratio")  # that accuracy is compared over
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ def run_sweep(
 
     Returns:
         "runs", each with "name", "options" (those that differ), "state" ("done" or "failed"), "error", "directory",
-        "macs", "params", "metric", "agreement", "latency_ratio", "seconds"; "metric" (key and title), "model", "out".
+        "macs", "params", "metric", "agreement", "latency_ratio", "seconds", "front" (the costs in which no other run is
+        better in both); "metric" (key and title), "model", "out".
 
     Raises:
         RequestError: the file is wrong, or Ray is not installed.
@@ -122,6 +125,7 @@ def run_sweep(
         tasks = {remote.remote(sweep.model, options, str(out / name)): name for name, options in runs.items()}
         results = dict(_results(ray, tasks, runs, out, show))
     rows = [_row(name, sweep, options, out / name, results[name]) for name, options in runs.items()]
+    _mark_front(rows)
     metric = next((row["metric_title"] for row in rows if row["metric_title"]), None)
     record = {"model": sweep.model, "metric": metric, "varied": [*sweep.varied], "runs": rows, "out": str(out)}
     write_json(out / "sweep.json", record)
@@ -163,16 +167,16 @@ def _carry_out(model: str | None, options: dict[str, Any], directory: str) -> st
 
     A run that failed goes on once more: other runs write Ultralytics' caches of the same dataset.
     """
-    try:
-        _run(model, options, Path(directory))
-    except RunError:
+    error = None
+    for _ in range(2):
         try:
             _run(model, options, Path(directory))
-        except (RequestError, RunError) as error:
-            return in_one_line(error)
-    except RequestError as error:
-        return in_one_line(error)
-    return None
+            return None
+        except RequestError as refusal:
+            return in_one_line(refusal)
+        except RunError as failure:
+            error = in_one_line(failure)
+    return error
 
 
 def _run(model: str | None, options: dict[str, Any], path: Path) -> None:
@@ -231,6 +235,16 @@ def _row(name: str, sweep: Sweep, options: Mapping[str, Any], directory: Path, e
         "metric": (final["metrics"] or {}).get(key), "agreement": final["agreement"],
         "latency_ratio": exports[0] if exports else final["latency_ratio"], "seconds": summary["seconds"].get("total"),
     }  # fmt: skip
+
+
+def _mark_front(rows: Sequence[dict[str, Any]]) -> None:
+    """Add to each run "front": the names of the costs in which no other run is both cheaper and more accurate."""
+    for row in rows:
+        row["front"] = []
+    for cost in COSTS:
+        measured = [row for row in rows if row["metric"] is not None and row[cost] is not None]
+        for i in pareto([Judged(row[cost], row["metric"]) for row in measured]):
+            measured[i]["front"].append(cost)
 
 
 def _write_csv(record: Mapping[str, Any], path: Path) -> None:
