@@ -1,11 +1,11 @@
 """What recovery brings: ways to recover, on the same plans, at equal epochs.
 
     python -m benchmarks.recovery --out DIR [--cases coco-mini-54 bccd-40 ...] [--ways original labels ...]
-                                  [--epochs 6 24] [--seeds 0] [--show]
+                                  [--epochs 6 24] [--seeds 0] [--figures recovery.json] [--show]
 
-Every run is `prune()` with the options of a case and of a way; its directory stays below --out. A run that is finished
-there is not done again, and one that was stopped goes on, so that the benchmark can be stopped at any time. --show only
-prints what is there.
+Every run is `prune()` with the options of a case and of a way; its directory stays below --out. A run whose figures are
+in the file --figures is not done again, and one that was stopped goes on, so that the benchmark can be stopped at any
+time. --show only prints what the file holds.
 
 The plans of a case are the same for all ways that cut once, because criterion, calibration and seed are the same.
 mAP50-95 is that of Ultralytics on val, which nothing is decided by. "kept" is the share of the training that averaging
@@ -23,13 +23,13 @@ from typing import Any, NamedTuple
 
 os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would hide the table
 
+from benchmarks.bench import Results
 from benchmarks.environment import describe
 from benchmarks.tables import mean_and_spread, print_header, print_row
 from tests.catalogue import prepare, weights
 from yolo_prune import YOLO, resume
-from yolo_prune.files import read_json, write_json
+from yolo_prune.host import validators
 from yolo_prune.host.datasets import Wanted, resolve
-from yolo_prune.host.validators import results, validate
 
 
 class Case(NamedTuple):
@@ -50,7 +50,7 @@ CASES = {
     "bccd-54": Case("yolov8n-bccd", "bccd", "54%"),
     "bccd-40": Case("yolov8n-bccd", "bccd", "40%"),
 }
-VAL = "val.json"  # mAP50-95 on val of a run on images without labels
+FIGURES = ("base", "before", "mAP50-95", "agreement", "kept", "training, s")
 ORIGINAL = {"learn_from": "original"}
 # What a way adds to the defaults. "rounds" divide the epochs among them.
 WAYS: dict[str, dict[str, Any]] = {
@@ -64,6 +64,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "original, 3 rounds": {**ORIGINAL, "rounds": 3},
     "original, 4 rounds": {**ORIGINAL, "rounds": 4},
     "original, 6 rounds": {**ORIGINAL, "rounds": 6},
+    "original, up to 90 % of a layer": {**ORIGINAL, "max_layer_ratio": 0.9},
     "original, without labels": {"unlabelled": True},
     "original, cut by taylor": {**ORIGINAL, "criterion": "taylor"},
     "original, cut by l2": {**ORIGINAL, "criterion": "l2"},
@@ -81,8 +82,12 @@ class Row(NamedTuple):
 
     def directory(self, out: Path) -> Path:
         """Return the directory of the run."""
-        name = "-".join([self.case, self.way.replace(" ", "_"), str(self.epochs), str(self.seed)])
-        return out / name
+        return out / "-".join([self.case, self.way.replace(" ", "_"), str(self.epochs), str(self.seed)])
+
+    @property
+    def key(self) -> str:
+        """The key of its figures."""
+        return f"{self.case}/{self.way}/{self.epochs}/{self.seed}"
 
     def options(self, data: Path) -> dict[str, Any]:
         """Return the options of `prune()`."""
@@ -103,6 +108,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=["none", "labels", "original", "both"])
     parser.add_argument("--epochs", nargs="+", type=int, default=[6])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--figures", type=Path, default=Path("recovery.json"))
     parser.add_argument("--show", action="store_true")
     args = parser.parse_args()
     print(describe())
@@ -113,58 +119,48 @@ def main() -> None:
         for way in args.ways
         for seed in args.seeds
     ]
-    if not args.show:
-        for row in rows:
-            run(row, args.out)
-    print_table(rows, args.out)
+    results = Results(args.figures)
+    for row in rows if not args.show else ():
+        if row.key not in results:
+            results.put(row.key, run(row, args.out))
+    print_table(rows, results)
 
 
-def run(row: Row, out: Path) -> None:
-    """Do a run that is not finished."""
+def run(row: Row, out: Path) -> dict[str, float | None]:
+    """Do a run, or what remains of it, and return its figures."""
     directory, case = row.directory(out), CASES[row.case]
     data = prepare(case.dataset, out / "data")
     if (directory / "run.json").exists():
         result = resume(directory)
     else:
         result = YOLO(weights(case.checkpoint)).prune(**row.options(data), out=directory)
-    if result.summary["final"]["map50_95"] is None and not (directory / VAL).exists():  # it had no labels
+    base, final = result.summary["base"]["map50_95"], result.summary["final"]
+    after = final["map50_95"]
+    if after is None:  # it had no labels
         dataset = resolve(str(data), Wanted(None, None))
-        values = results(validate(result.model, dataset, {"imgsz": case.imgsz, "batch": 16}))
-        write_json(directory / VAL, values["metrics/mAP50-95(B)"])
+        validator = validators.validate(result.model, dataset, {"imgsz": case.imgsz, "batch": 16})
+        after = validators.results(validator)["metrics/mAP50-95(B)"]
+    return {
+        "base": base,
+        "before": final["map50_95_before_training"],
+        "mAP50-95": after,
+        "agreement": final["agreement"],
+        "kept": final["training_kept"],
+        "training, s": result.summary["seconds"].get("training", 0.0),
+    }
 
 
-def print_table(rows: Sequence[Row], out: Path) -> None:
+def print_table(rows: Sequence[Row], results: Results) -> None:
     """Print a row for each case, way and number of epochs, with the mean over the seeds that are finished."""
-    titles = ("case", "way", "epochs", "seeds", "base", "before", "mAP50-95", "agreement", "kept", "training, s")
-    print_header(*titles)
+    print_header("case", "way", "epochs", "seeds", *FIGURES)
     for case, way, epochs in dict.fromkeys(row[:3] for row in rows):
-        paths = [row.directory(out) / "summary.json" for row in rows if row[:3] == (case, way, epochs)]
-        summaries = [_summary(path.parent) for path in paths if (path.parent / "report.html").exists()]
-        if summaries:
-            print_row(case, way, str(epochs), str(len(summaries)), *_cells(summaries))
-
-
-def _summary(directory: Path) -> dict[str, Any]:
-    """Return the summary of a run; the mAP on val of one without labels was measured afterwards."""
-    summary = read_json(directory / "summary.json")
-    if (directory / VAL).exists():
-        summary["final"]["map50_95"] = read_json(directory / VAL)
-    return summary
-
-
-def _cells(summaries: Sequence[dict[str, Any]]) -> list[str]:
-    finals = [summary["final"] for summary in summaries]
-    stages = [summary["base"]["map50_95"] for summary in summaries]
-    columns = [
-        stages,
-        *([final[name] for final in finals] for name in ("map50_95_before_training", "map50_95", "agreement")),
-        [final["training_kept"] for final in finals],
-    ]
-    seconds = sum(summary["seconds"].get("training", 0.0) for summary in summaries) / len(summaries)
-    return [
-        *(mean_and_spread([value for value in column if value is not None]) for column in columns),
-        f"{seconds:.0f}",
-    ]
+        keys = [row.key for row in rows if row[:3] == (case, way, epochs)]
+        finished = [results.figures[key] for key in keys if key in results]
+        if finished:
+            columns = [[figures[name] for figures in finished if figures[name] is not None] for name in FIGURES]
+            *cells, seconds = columns
+            cells = [mean_and_spread(column) for column in cells]
+            print_row(case, way, str(epochs), str(len(finished)), *cells, f"{sum(seconds) / len(seconds):.0f}")
 
 
 if __name__ == "__main__":

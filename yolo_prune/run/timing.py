@@ -18,6 +18,7 @@ from yolo_prune.run.clock import Clock
 from yolo_prune.run.costs import is_of_this_machine
 from yolo_prune.run.request import Request
 from yolo_prune.run.slimming import Slimmed, slim
+from yolo_prune.selection import TargetError
 from yolo_prune.structure import PruningPlan
 
 TRIES = 4  # plans, at most
@@ -35,7 +36,8 @@ def slim_to_latency(
 ) -> Slimmed:
     """Slim a model as `slim` does. Where the goal has a latency, time the result, and correct the prediction by it.
 
-    A profile of another machine cannot be checked here: its prediction counts.
+    The prediction counts where it cannot be checked: with a profile of another machine, and where other work disturbs
+    the timing.
     """
     latency = request.problem.costs.measured.get(Latency.name)
     if latency is None or not is_of_this_machine(latency.profile):
@@ -44,10 +46,19 @@ def slim_to_latency(
     asked = goal[Latency.name] / base_ms
     with _opened(request, request.base.model) as original:
         for number in range(1, TRIES + 1):
-            slimmed = slim(request, model, plan, goal, clock, untrained)
+            try:
+                slimmed = slim(request, model, plan, goal, clock, untrained)
+            except TargetError:
+                if best is None:
+                    raise
+                LOGGER.info("no plan meets the corrected prediction; the nearest plan is kept")
+                break
             predicted = slimmed.plan.cost["final"][Latency.name] / base_ms
             with clock.time("timing"), _opened(request, slimmed.model) as run:
-                measured = time_alternately([original, run], SECONDS)[1].ratio
+                measured = _ratio(original, run)
+            if measured is None:
+                LOGGER.warning(f"plan {number}: other work disturbs the timing; its predicted {predicted:.1%} counts")
+                return slimmed
             LOGGER.info(
                 f"plan {number}: {asked:.1%} of the latency asked for, {predicted:.1%} predicted, "
                 f"{measured:.1%} measured"
@@ -59,6 +70,15 @@ def slim_to_latency(
                 break
             request = _corrected(request, measured / predicted)
     return best
+
+
+def _ratio(original: Callable[[], Any], slimmed: Callable[[], Any]) -> float | None:
+    """Return the time of the slimmed model over that of the original; None where two timings were disturbed."""
+    for _ in range(2):
+        timings = time_alternately([original, slimmed], SECONDS)
+        if not any(timing.is_disturbed for timing in timings):
+            return timings[1].ratio
+    return None
 
 
 @contextmanager
