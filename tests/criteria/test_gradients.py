@@ -11,6 +11,7 @@ from yolo_prune.criteria import LayerBatch, collect, layers
 from yolo_prune.host.datasets import Wanted, resolve
 from yolo_prune.host.losses import loss_of_each, mean_loss
 from yolo_prune.host.model import YOLO
+from yolo_prune.recovery.distance import distance, outputs_of
 from yolo_prune.statistics.calibration import Calibration
 from yolo_prune.structure import PruningPlan, find_groups
 
@@ -116,13 +117,39 @@ def test_removing_channels_of_low_scores_costs_less_than_removing_those_of_high_
     assert mean_loss(model, images) < mean_loss(low, images) < mean_loss(high, images)
 
 
+def test_channels_of_low_scores_change_the_outputs_less_without_any_label(yolov8n_bccd, bccd):
+    model = YOLO(yolov8n_bccd).model
+    images = [batch["img"] for batch in Calibration.draw(resolve(str(bccd), Wanted(None, None)), 12, 160, 4, 0).scoring]
+    groups = find_groups(model)
+    scores = criteria.score(model, images, "taylor:outputs", groups=groups)
+    expected = outputs_of(model, images)
+    for group in (g for g in groups if g.name in ("model.3.conv", "model.15.cv1.conv")):
+        order = scores[group.name].argsort().tolist()
+        low, high = (
+            PruningPlan.full(model).without(groups, {group.name: sorted(units)}).apply(model)
+            for units in (order[:8], order[-8:])
+        )
+        assert distance(low, images, expected) < 0.5 * distance(high, images, expected)
+
+
+def test_both_sources_of_gradients_give_in_one_pass_what_each_gives_alone(model):
+    batches = list(labelled(3))
+    names = ("taylor", "taylor:outputs")
+    needs = [kind for name in names for kind in criteria.get(name).needs]
+    together = collect(model, batches, dict.fromkeys(LAYERS, needs))
+    for name in names:
+        for layer, score in _of_layers(model, name, batches).items():
+            assert torch.allclose(criteria.get(name).function(layers(model)[layer], together[layer]), score, rtol=1e-4)
+
+
 def test_gradients_need_labels():
     with pytest.raises(ValueError, match="labelled"):
         criteria.score(YOLO("yolov8n.yaml"), torch.rand(2, 3, 64, 64), "taylor")
 
 
 @pytest.mark.parametrize(
-    ("name", "needed"), [("taylor", True), ("hessian", True), ("expressiveness", False), ("l2", False)]
+    ("name", "needed"),
+    [("taylor", True), ("hessian", True), ("taylor:outputs", False), ("expressiveness", False), ("l2", False)],
 )
-def test_criteria_on_gradients_are_those_that_need_labels(name, needed):
+def test_criteria_on_gradients_of_the_loss_are_those_that_need_labels(name, needed):
     assert criteria.get(name).needs_labels == needed

@@ -55,6 +55,7 @@ def at_every_site(layer: Layer, samples: int, size: int = 5, seed: int = 0) -> d
         "pre": LayerBatch(layer, inputs, pre),
         "outputs": LayerBatch(layer, inputs, outputs),
         "gradient": LayerBatch(layer, inputs, pre, gradient),
+        "projection": LayerBatch(layer, inputs, pre, gradient),
     }
 
 

@@ -1,4 +1,4 @@
-"""Criteria on gradients of the loss: first-order and second-order estimates of its change if a channel is removed."""
+"""Criteria on gradients: how much the loss, or the outputs, change if a channel is removed."""
 
 import torch
 
@@ -42,6 +42,23 @@ def taylor_of_weights(_: Layer, statistics: Statistics) -> torch.Tensor:
     The joint form of Molchanov et al., "Importance estimation for neural network pruning" (CVPR 2019).
     """
     return (statistics[GateGradients].sums["weight"] / statistics[GateGradients].samples).sqrt()
+
+
+class GateResponses(GateGradients):
+    """As GateGradients, with derivatives of a random projection of the outputs in place of the loss."""
+
+    site = "projection"
+
+
+@register("taylor:outputs", GateResponses, scale="global")
+def taylor_of_outputs(_: Layer, statistics: Statistics) -> torch.Tensor:
+    """Return how far the outputs of the model change if a channel is removed, to first order, (channels).
+
+    It is `taylor` with the Fisher information of the model's own predictions in place of that of the labels: its square
+    is twice the divergence from the outputs of the original (`recovery.objectives.outputs`), to second order. So it
+    needs images but no labels. The gradient of the divergence itself is 0 at the original.
+    """
+    return (statistics[GateResponses].sums["bn"] / statistics[GateResponses].samples).sqrt()
 
 
 class WeightFisher(Statistic):

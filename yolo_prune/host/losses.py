@@ -13,6 +13,7 @@ from ultralytics.cfg import get_cfg
 from ultralytics.nn.tasks import ClassificationModel
 
 from yolo_prune.host.heads import head_in_training
+from yolo_prune.host.images import Batch
 
 PER_OBJECT = ("cls", "bboxes", "keypoints")  # one row for each object of a batch; all other entries: one for each image
 
@@ -31,23 +32,36 @@ def mean_loss(model: nn.Module, batches: Iterable[dict[str, Any]]) -> float:
     return total / images
 
 
-def loss_of_each(model: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+def raw_outputs(model: nn.Module, batch: Batch) -> Any:
+    """Return what the head puts out in training for a batch of images, with a graph back to the images."""
+    parameter = next(model.parameters())
+    images = batch["img"] if isinstance(batch, dict) else batch
+    images = images.detach().to(parameter.device, parameter.dtype).requires_grad_(True)
+    with head_in_training(model):  # decoding would use anchors of an earlier prediction, which have no graph
+        return model(images)
+
+
+def loss_of_each(model: nn.Module, batch: Batch, outputs: Any = None) -> torch.Tensor:
     """Return the sum of the losses that the images of a batch have alone, with a graph back to the images.
 
     Ultralytics divides the loss of a batch by what is assigned in all of it, so that an image's part depends on its
     neighbours. Here it does not.
+
+    Args:
+        model: in evaluation mode.
+        batch: labelled images.
+        outputs: what `raw_outputs` returned for the batch; None: the model is run.
 
     Raises:
         ValueError: the batch has no labels.
     """
     if not isinstance(batch, dict):
         raise ValueError("gradients need labelled batches; these are images alone")
+    outputs = raw_outputs(model, batch) if outputs is None else outputs
     batch = _on_device(batch, model)
     with _hyperparameters(model) as criterion:
-        with head_in_training(model):  # decoding would use anchors of an earlier prediction, which have no graph
-            outputs = model(batch["img"].requires_grad_(True))
         alone = [criterion(_take(outputs, i), _labels(batch, i))[0].sum() for i in range(len(batch["img"]))]
-        return torch.stack(alone).sum()
+    return torch.stack(alone).sum()
 
 
 def _labels(batch: dict[str, Any], i: int) -> dict[str, Any]:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
 from yolo_prune.host.blocks import conv_blocks
-from yolo_prune.host.heads import head_in_training
+from yolo_prune.host.heads import branches, head_in_training
 from yolo_prune.host.images import Batch
-from yolo_prune.host.losses import loss_of_each
+from yolo_prune.host.losses import loss_of_each, raw_outputs
 from yolo_prune.statistics.layer import Layer, layers
+from yolo_prune.statistics.projection import project
 from yolo_prune.statistics.statistic import LayerBatch, Statistic
 
-_SITES = ("outputs", "pre", "gradient")  # in the order in which they are listened to
+_GRADIENTS = ("gradient", "projection")
+_SITES = ("outputs", "pre", *_GRADIENTS)  # in the order in which they are listened to
 
 Wanted = Mapping[str, Collection[type[Statistic]]]  # kinds of statistics, by the name of the layer
 Collected = dict[str, dict[type[Statistic], Statistic]]
@@ -42,11 +45,12 @@ def collect(model: nn.Module, batches: Iterable[Batch], wanted: Wanted) -> Colle
     every = [statistic for kinds in statistics.values() for statistic in kinds.values()]
     if not every:
         return statistics
-    with_gradients = any(statistic.site == "gradient" for statistic in every)
-    with _listening(model, statistics) as clear, _evaluating(model, with_gradients):
+    sources = [site for site in _GRADIENTS if any(statistic.site == site for statistic in every)]
+    generator = torch.Generator().manual_seed(0)
+    with _listening(model, statistics) as present, _evaluating(model, bool(sources)):
         for batch in batches:
-            _pass(model, batch, with_gradients)
-            clear()
+            _pass(model, batch, sources, present, generator)
+            present.inputs.clear()
     if dist.is_available() and dist.is_initialized():
         for statistic in every:
             statistic.all_reduce()
@@ -62,22 +66,36 @@ def merged(*wanted: Wanted) -> dict[str, list[type[Statistic]]]:
     return dict(result)
 
 
-def _pass(model: nn.Module, batch: Batch, with_gradients: bool) -> None:
-    """Run the model, and its loss backward where gradients are wanted, on one batch."""
-    if with_gradients:
-        loss_of_each(model, batch).backward()
+@dataclass
+class _Present:
+    """The present batch: what layers read of it, and the site whose gradients are being computed."""
+
+    inputs: dict[str, torch.Tensor] = field(default_factory=dict)
+    source: str = ""
+
+
+def _pass(
+    model: nn.Module, batch: Batch, sources: Sequence[str], present: _Present, generator: torch.Generator
+) -> None:
+    """Run the model on one batch, and backward from each source of gradients."""
+    if not sources:
+        parameter = next(model.parameters())
+        images = batch["img"] if isinstance(batch, dict) else batch
+        with head_in_training(model):  # otherwise layers that only losses read would not run
+            model(images.to(parameter.device, parameter.dtype))
         return
-    parameter = next(model.parameters())
-    images = batch["img"] if isinstance(batch, dict) else batch
-    with head_in_training(model):  # otherwise layers that only losses read would not run
-        model(images.to(parameter.device, parameter.dtype))
+    outputs = raw_outputs(model, batch)
+    for source in sources:
+        present.source = source
+        value = loss_of_each(model, batch, outputs) if source == "gradient" else project(branches(outputs), generator)
+        value.backward(retain_graph=source != sources[-1])
 
 
 @contextmanager
-def _listening(model: nn.Module, statistics: Collected) -> Iterator:
-    """Update the statistics with all that passes their layers; yields a function that forgets the inputs of a batch."""
+def _listening(model: nn.Module, statistics: Collected) -> Iterator[_Present]:
+    """Update the statistics with all that passes their layers."""
     described, blocks = layers(model), conv_blocks(model)
-    inputs: dict[str, torch.Tensor] = {}  # of the present batch
+    present = _Present()
     handles = []
     try:
         for name, kinds in statistics.items():
@@ -86,11 +104,11 @@ def _listening(model: nn.Module, statistics: Collected) -> Iterator:
                 by_site[statistic.site].append(statistic)
             layer, block = described[name], blocks.get(name)
             if by_site:
-                handles.append(layer.conv.register_forward_hook(_remember(inputs, name)))
+                handles.append(layer.conv.register_forward_hook(_remember(present.inputs, name)))
             for site, listeners in sorted(by_site.items(), key=lambda item: _SITES.index(item[0])):
                 module = layer.conv if block is None else block.block if site == "outputs" else block.bn
-                handles.append(module.register_forward_hook(_update(layer, inputs, site, listeners)))
-        yield inputs.clear
+                handles.append(module.register_forward_hook(_update(layer, present, site, listeners)))
+        yield present
     finally:
         for handle in handles:
             handle.remove()
@@ -103,18 +121,20 @@ def _remember(inputs: dict[str, torch.Tensor], name: str):
     return hook
 
 
-def _update(layer: Layer, inputs: Mapping[str, torch.Tensor], site: str, listeners: list[Statistic]):
+def _update(layer: Layer, present: _Present, site: str, listeners: list[Statistic]):
     def hook(_module: nn.Module, _args: tuple, values: torch.Tensor) -> None:
         # Detached: a hook that held the tensor it is attached to would keep both, and the graph, alive for ever.
-        batch = LayerBatch(layer, inputs[layer.name], _as_maps(values.detach()))
+        batch = LayerBatch(layer, present.inputs[layer.name], _as_maps(values.detach()))
 
         def update(gradient: torch.Tensor | None = None) -> None:
+            if gradient is not None and present.source != site:
+                return
             gradient = None if gradient is None else _as_maps(gradient)
             for statistic in listeners:
                 statistic.update(batch._replace(gradient=gradient))
                 statistic.samples += len(batch.values)
 
-        if site != "gradient":
+        if site not in _GRADIENTS:
             update()
             return
         if not values.requires_grad:  # after a detach, as in the second head of end-to-end models

@@ -19,7 +19,8 @@ class LayerBatch(NamedTuple):
         layer: the layer that the batch passes through.
         inputs: (samples, in channels, height, width).
         values: (samples, out channels, height, width), at the site of the statistic.
-        gradient: of the sum of the samples' losses with respect to `values`; only at the site "gradient".
+        gradient: with respect to `values`, of the sum of the samples' losses (at the site "gradient") or of a random
+            projection of the outputs (at the site "projection").
     """
 
     layer: Layer
@@ -35,8 +36,9 @@ class Statistic:
     statistic, and processes all-reduce to it.
 
     Attributes:
-        site: "outputs" (after the activation), "pre" (after the batch norm, before the activation) or "gradient" (as
-            "pre", with the gradient of the loss; needs labels).
+        site: "outputs" (after the activation), "pre" (after the batch norm, before the activation), "gradient" (as
+            "pre", with the gradient of the loss; needs labels) or "projection" (as "pre", with the gradient of a random
+            projection of the model's outputs; needs no labels).
         samples: number of samples in the sums.
         sums: by name.
     """
