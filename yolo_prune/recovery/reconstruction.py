@@ -16,7 +16,7 @@ from torch import nn
 from yolo_prune.host.blocks import conv_blocks
 from yolo_prune.host.images import Batch
 from yolo_prune.recovery.least_squares import solve
-from yolo_prune.statistics import Collected, Layer, Wanted, collect, layers
+from yolo_prune.statistics import Collected, Layer, StatisticsCache, Wanted, collect, layers
 from yolo_prune.statistics.moments import InputMoments
 from yolo_prune.structure import ChannelGroup, PruningPlan
 from yolo_prune.structure.layers import Weighted, is_plain, weight_layers, write_reading_weight
@@ -36,10 +36,18 @@ class Reconstruction:
         model: an Ultralytics model; it is not changed, and must not be changed by others.
         images: batches that may be iterated again.
         memory: bytes of covariances.
+        cache: that covariances are kept in for further runs.
     """
 
-    def __init__(self, model: nn.Module, images: Iterable[Batch], memory: int = MEMORY):
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Iterable[Batch],
+        memory: int = MEMORY,
+        cache: StatisticsCache | None = None,
+    ):
         self.model, self.images = model, images
+        self._collect = cache.collect if cache else collect
         self._layers = layers(model)
         solvable = {name: layer for name, layer in self._layers.items() if _is_solvable(layer)}
         self._parts = _parts(solvable, memory)
@@ -95,7 +103,7 @@ class Reconstruction:
             yield from self._held.items()
             return
         for part in self._parts:
-            statistics = collect(self.model, self.images, {name: [InputMoments] for name in part})
+            statistics = self._collect(self.model, self.images, {name: [InputMoments] for name in part})
             moments = {name: kinds[InputMoments] for name, kinds in statistics.items()}
             if self.fits_in_memory:
                 self._held = moments

@@ -71,15 +71,13 @@ class Images:
         noise = Noise(options.samples, channels, seed)
         return cls(kind, calibration, folder, noise, options.samples, seed)
 
-    def to_score(self, model: nn.Module, criterion: str) -> Iterable[Batch]:
-        """Return the images that a model is scored on, with a progress bar."""
+    def to_score(self, model: nn.Module) -> Iterable[Batch]:
+        """Return the images that a model is scored on."""
         if self.kind == "representative":
-            images = self.calibration.representative(model, self.samples, self.seed)
-        else:
-            images = {"images": self.calibration and self.calibration.scoring, "noise": self.noise}.get(
-                self.kind, self.folder
-            )
-        return WithProgress(images, f"scoring by {criterion} on {self.kind}")
+            return self.calibration.representative(model, self.samples, self.seed)
+        return {"images": self.calibration and self.calibration.scoring, "noise": self.noise}.get(
+            self.kind, self.folder
+        )
 
     @property
     def for_reconstruction(self) -> FolderImages | LabelledImages | None:

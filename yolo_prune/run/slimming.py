@@ -7,7 +7,7 @@ round started from, with its layers reconstructed against that model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -16,7 +16,8 @@ from torch import nn
 
 from yolo_prune.costs import on_the_way
 from yolo_prune.criteria import evaluate, needed_statistics, scores_from
-from yolo_prune.host.images import images_of
+from yolo_prune.host.images import Batch, images_of
+from yolo_prune.host.settings import cache_directory
 from yolo_prune.recovery.batch_norms import reestimate_batch_norms
 from yolo_prune.recovery.reconstruction import Reconstruction
 from yolo_prune.run.blocks import BlockSearch, remaining
@@ -24,7 +25,7 @@ from yolo_prune.run.clock import Clock
 from yolo_prune.run.images import WithProgress
 from yolo_prune.run.request import Request
 from yolo_prune.selection import Problem, score_histogram, select
-from yolo_prune.statistics import Wanted, collect, merged
+from yolo_prune.statistics import StatisticsCache, Wanted, collect, merged
 from yolo_prune.structure import ChannelGroup, PruningPlan
 
 
@@ -77,8 +78,8 @@ def source_of(request: Request, model: nn.Module) -> Reconstruction | Cutting:
     model.to(request.device)
     if not request.reconstructs:
         return Cutting(model)
-    images = WithProgress(request.images.for_reconstruction, "measuring the inputs of layers")
-    return Reconstruction(model, images)
+    cache = _cache(_bar("measuring the inputs of layers"))
+    return Reconstruction(model, request.images.for_reconstruction, cache=cache)
 
 
 def _blocks(
@@ -161,17 +162,27 @@ def score_groups(
         untrained: whether the model was never trained, so that its batch norms normalise nothing yet.
     """
     parsed = request.parsed
-    images = request.images.to_score(model, parsed.criterion) if parsed.needs_images else ()
+    images = request.images.to_score(model) if parsed.needs_images else ()
+    show = _bar(f"scoring by {parsed.criterion} on {request.images.kind}")
     if untrained and parsed.needs_images:
         # Before training, activations fade from layer to layer; the first step of a training would normalise them.
-        model = reestimate_batch_norms(model, images_of(images))
-    wanted = needed_statistics(groups, parsed.criteria)
+        model = reestimate_batch_norms(model, images_of(show(images)))
     shares = source is not None and parsed.needs_images and request.images.one_pass_serves_both
     for_reconstruction = source.wanted if shares else {}
-    statistics = collect(model, images, merged(wanted, for_reconstruction))
+    wanted = merged(needed_statistics(groups, parsed.criteria), for_reconstruction)
+    # Only the model that a round starts from can occur in another run.
+    statistics = collect(model, show(images), wanted) if source is None else _cache(show).collect(model, images, wanted)
     if for_reconstruction:
         source.take(statistics)
     return evaluate(parsed.expression, scores_from(model, groups, parsed.criteria, statistics, request.seed))
+
+
+def _bar(title: str) -> Callable[[Iterable[Batch]], Iterable[Batch]]:
+    return lambda batches: WithProgress(batches, title)
+
+
+def _cache(show: Callable[[Iterable[Batch]], Iterable[Batch]]) -> StatisticsCache:
+    return StatisticsCache(cache_directory("statistics"), show)
 
 
 @dataclass(frozen=True)

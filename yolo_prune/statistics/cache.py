@@ -1,0 +1,144 @@
+"""Statistics on disk, so that another run on the same model and images needs no pass of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from filelock import FileLock
+from torch import nn
+
+from yolo_prune.files import atomic
+from yolo_prune.host.images import Batch
+from yolo_prune.statistics.collecting import Collected, Wanted, collect
+from yolo_prune.statistics.statistic import Statistic
+from yolo_prune.version import __version__
+
+MOST_BYTES = 2 * 2**30  # of all files together
+SAMPLES = "samples"
+
+
+@dataclass(frozen=True)
+class StatisticsCache:
+    """A directory with one file for each model, images and kind of statistic.
+
+    The name of a file is a hash of the weights, of the pixels and labels, of the layers and of the versions, so that
+    nothing outdated is read. Processes that want the same statistics at the same time wait for the first of them. The
+    files that were not used for longest are removed where all together exceed 2 GiB.
+
+    Attributes:
+        directory: of the files.
+        show: wraps the batches of a pass through the model, to show its progress.
+    """
+
+    directory: Path
+    show: Callable[[Iterable[Batch]], Iterable[Batch]] = lambda batches: batches
+
+    def collect(self, model: nn.Module, batches: Iterable[Batch], wanted: Wanted) -> Collected:
+        """Return what `collect` returns; only kinds of statistics that are not on disk are collected.
+
+        In several processes of `torch.distributed`, whose images differ, nothing is read or written.
+        """
+        kinds = list(dict.fromkeys(kind for of_layer in wanted.values() for kind in of_layer))
+        if not kinds or (dist.is_available() and dist.is_initialized()):
+            return collect(model, self.show(batches), wanted)
+        content = _hash(*_of_model(model), *_of_images(batches), __version__, torch.__version__)
+        layers = {kind: [name for name in wanted if kind in wanted[name]] for kind in kinds}
+        paths = {kind: self.directory / f"{_hash(content, _source(kind), *layers[kind])}.npz" for kind in kinds}
+        with FileLock(self.directory / f"{content}.lock"):
+            found = {kind: _read(paths[kind], kind, layers[kind]) for kind in kinds}
+            missing = {name: [kind for kind in wanted[name] if found[kind] is None] for name in wanted}
+            collected = {}
+            if any(missing.values()):
+                collected = collect(
+                    model, self.show(batches), {name: kinds for name, kinds in missing.items() if kinds}
+                )
+            for kind in kinds:
+                if found[kind] is None:
+                    found[kind] = {name: collected[name][kind] for name in layers[kind]}
+                    self._write(paths[kind], found[kind])
+        device = next(model.parameters()).device
+        return {name: {kind: _moved(found[kind][name], device) for kind in wanted[name]} for name in wanted}
+
+    def _write(self, path: Path, statistics: dict[str, Statistic]) -> None:
+        """Write the statistics of one kind, unless they are too large, and remove old files."""
+        arrays = {SAMPLES: np.array([statistic.samples for statistic in statistics.values()])}
+        for i, statistic in enumerate(statistics.values()):
+            arrays |= {f"{i}/{name}": value.cpu().numpy() for name, value in statistic.sums.items()}
+        if sum(array.nbytes for array in arrays.values()) > MOST_BYTES / 2:
+            return
+        with atomic(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)
+        files = sorted(self.directory.glob("*.npz"), key=lambda file: file.stat().st_mtime)
+        while files and sum(file.stat().st_size for file in files) > MOST_BYTES:
+            files.pop(0).unlink(missing_ok=True)
+
+
+def _read(path: Path, kind: type[Statistic], layers: list[str]) -> dict[str, Statistic] | None:
+    """Return the statistics in a file, by layer; None where there is none, or where it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            statistics = [kind(int(samples)) for samples in file[SAMPLES]]
+            for key in file.files:
+                if key != SAMPLES:
+                    i, _, name = key.partition("/")
+                    statistics[int(i)].sums[name] = torch.from_numpy(file[key])
+        path.touch()
+        return dict(zip(layers, statistics, strict=True))
+    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _moved(statistic: Statistic, device: torch.device) -> Statistic:
+    sums = {name: value.to(device) for name, value in statistic.sums.items()}
+    return type(statistic)(statistic.samples, sums)
+
+
+def _source(kind: type[Statistic]) -> str:
+    """Return the name of a kind of statistic and its code, which a user may change."""
+    try:
+        return f"{kind.__module__}.{kind.__qualname__} {inspect.getsource(kind)}"
+    except (OSError, TypeError):
+        return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _of_model(model: nn.Module) -> Iterator[Any]:
+    """Yield what the outputs of a model depend on."""
+    yield str(next(model.parameters()).device)
+    yield repr(model)
+    for name, value in model.state_dict().items():
+        yield name
+        yield value
+
+
+def _of_images(batches: Iterable[Batch]) -> Iterator[Any]:
+    """Yield the pixels and labels of all batches."""
+    for batch in batches:
+        if not isinstance(batch, dict):
+            yield batch
+            continue
+        for key in sorted(batch):
+            if isinstance(batch[key], torch.Tensor):
+                yield key
+                yield batch[key]
+
+
+def _hash(*parts: Any) -> str:
+    """Return a hash of strings and tensors."""
+    result = hashlib.blake2b(digest_size=20)
+    for part in parts:
+        if isinstance(part, torch.Tensor):
+            result.update(f"{part.dtype} {tuple(part.shape)}".encode())
+            result.update(part.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        else:
+            result.update(str(part).encode())
+        result.update(b"\0")
+    return result.hexdigest()
