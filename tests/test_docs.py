@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("**/*.md"))
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 NOTEBOOK = ROOT / "docs" / "notebooks" / "slim.ipynb"
 # mkdocs build, where an import of torch or Ultralytics fails
 BUILD = """
@@ -135,3 +138,19 @@ def test_the_notebook_runs(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "largest difference" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium or google-chrome")
+def test_the_search_finds_a_page_without_a_server(site):
+    requested = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.on("request", lambda request: requested.append(request.url))
+        page.goto((site / "devices" / "cpu.html").as_uri())
+        page.click("input[name=query]")
+        page.keyboard.type("raspberry", delay=50)
+        page.wait_for_selector(".md-search-result__link[href*='devices/raspberry-pi.html']", state="attached")
+        browser.close()
+    assert not [url for url in requested if not url.startswith(("file:", "data:", "about:"))]
