@@ -67,6 +67,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "original, up to 90 % of a layer": {**ORIGINAL, "max_layer_ratio": 0.9},
     "original, without labels": {"unlabelled": True},
     "original, cut by taylor": {**ORIGINAL, "criterion": "taylor"},
+    "original, cut by taylor:outputs": {**ORIGINAL, "criterion": "taylor:outputs"},
     "original, cut by l2": {**ORIGINAL, "criterion": "l2"},
     "original, cut at random": {**ORIGINAL, "criterion": "random", "allocation": "uniform"},
 }

@@ -90,7 +90,7 @@ def test_hessian_is_that_of_the_weights_own_gradients_in_every_kind_of_layer(kin
     )
 
 
-@pytest.mark.parametrize("name", ["taylor", "taylor:weight", "hessian"])
+@pytest.mark.parametrize("name", ["taylor", "taylor:weight", "taylor:outputs", "hessian"])
 def test_the_gradient_of_an_image_does_not_depend_on_its_batch(model, name):
     singles = list(labelled(3))
     together = {

@@ -34,6 +34,17 @@ def test_every_combination_is_a_run_with_a_name_of_its_own(tmp_path):
     assert runs["criterion=l2,target_macs=80%"] == {**SMALL, "criterion": "l2", "target_macs": "80%"}
 
 
+def test_values_are_drawn_from_search_spaces_the_same_at_every_start(tmp_path):
+    content = {"sweep": {"criterion": ["l1", "l2"], "max_layer_ratio": {"uniform": [0.5, 0.9]},
+                         "steps": {"choice": [[1, 2]]}}, "num_samples": 3}  # fmt: skip
+    path = _file(tmp_path, content)
+    runs = Sweep.read(path).runs()
+    assert len(runs) == 6
+    assert runs == Sweep.read(path).runs()
+    assert len({options["max_layer_ratio"] for options in runs.values()}) == 6
+    assert all(0.5 <= options["max_layer_ratio"] <= 0.9 and options["steps"] in (1, 2) for options in runs.values())
+
+
 def test_names_of_runs_are_names_of_directories_and_differ(tmp_path):
     long = ["x" * 200, "x" * 201, "a/b*c"]
     names = [*Sweep.read(_file(tmp_path, {"sweep": {"criterion": long}})).runs()]
@@ -47,6 +58,9 @@ def test_names_of_runs_are_names_of_directories_and_differ(tmp_path):
         ({"epochs": 1}, "it must have `sweep:`"),
         ({"sweep": {"criterion": "l1"}}, "sweep.criterion must be a list of values"),
         ({"sweep": {"criterion": []}}, "sweep.criterion must be a list of values"),
+        ({"sweep": {"seed": {"uniform": 1}}}, "sweep.seed must be a list of values, or a search space"),
+        ({"sweep": {"seed": {"gauss": [1, 2]}}}, "sweep.seed: gauss with .* is no search space of Ray Tune"),
+        ({"sweep": {"seed": [1]}, "num_samples": 0}, "num_samples must be a whole number, 1 or more"),
         ({"sweep": {"seed": [1]}, "resources": {"tpus": 1}}, "resources are the whole numbers"),
         ({"sweep": {"out": ["a"]}}, "out cannot be swept"),
         ({"sweep": {"criterion": ["l1", "l9"]}}, "criterion=l9: criterion 'l9' does not exist"),
@@ -101,6 +115,30 @@ def test_a_run_whose_worker_is_killed_goes_on_in_another(tmp_path):
     (row,) = json.loads(out)["runs"]
     assert row["state"] == "done"
     assert (run / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_runs_of_a_node_that_is_removed_go_on_on_another(tmp_path):
+    from ray.cluster_utils import Cluster
+
+    demo.scenes_yaml()
+    content = {**SMALL, "epochs": 1, "learn_from": "labels", "target_macs": "70%", "sweep": {"criterion": ["l1", "l2"]}}
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    second = nodes.add_node(num_cpus=1)
+    removed = []
+
+    def remove(states):
+        if not removed and sum(state["state"] == "running" for state in states) == 2:
+            nodes.remove_node(second)
+            removed.append(second)
+
+    try:
+        record = run_sweep(_file(tmp_path, content), tmp_path / "out", nodes.address, remove)
+    finally:
+        nodes.shutdown()
+    assert removed
+    assert [run["state"] for run in record["runs"]] == ["done", "done"]
+    assert len([*(tmp_path / "out").glob("*/report.html")]) == 2
 
 
 def _kill_workers(driver):

@@ -55,6 +55,10 @@ class LabelledImages:
         """Return at most `count` of these images."""
         return replace(self, indices=self.indices[:count])
 
+    def part(self, number: int, parts: int) -> LabelledImages:
+        """Return one of several parts that together have all of these images."""
+        return replace(self, indices=self.indices[number::parts])
+
     @property
     def paths(self) -> list[str]:
         """The paths of these images."""
@@ -100,6 +104,10 @@ class FolderImages:
 
     def __len__(self) -> int:
         return -(-len(self.paths) // BATCH)
+
+    def part(self, number: int, parts: int) -> FolderImages:
+        """Return one of several parts that together have all of these images."""
+        return replace(self, paths=self.paths[number::parts])
 
     def require_readable(self) -> None:
         """Raise RequestError for the first image that cannot be read."""

@@ -70,6 +70,12 @@ class Options:
         directory_or(CALIBRATIONS),
     )  # fmt: skip
     samples: int = option(IMAGES, 256, "N", "Number of calibration images.", check=at_least(2))
+    shards: int = option(
+        IMAGES, 1, "N", "Workers of Ray that share the calibration images.",
+        "Statistics of the parts add up to those of all images. It needs `pip install \"yolo-prune[ray]\"`. The "
+        "environment variable `RAY_ADDRESS` names a cluster; by default Ray is started on this machine.",
+        at_least(1),
+    )  # fmt: skip
     target_macs: str | float | None = option(
         TARGET, None, "T", "MACs to keep, as 54% or 21.3G.",
         "They are counted at `imgsz`. Several targets are all met. Without any target the model becomes as small as "

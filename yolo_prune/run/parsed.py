@@ -11,6 +11,7 @@ from yolo_prune.errors import RequestError
 from yolo_prune.evaluation.runtimes import Format, get_runtime
 from yolo_prune.host.arguments import check_arguments
 from yolo_prune.recovery.objectives import PenaltyRequest
+from yolo_prune.run.cluster import ray_for
 from yolo_prune.run.options import DEFAULT_CRITERION, TARGET_PREFIX, UNLABELLED_CRITERION, Options, table
 
 
@@ -52,6 +53,8 @@ class Parsed:
         for format in exports:
             get_runtime(format.runtime).require_installed(to_export=True)
         kinds = tuple(dict.fromkeys([*COUNTED, *options.kinds]))
+        if options.shards > 1:
+            ray_for("shards")
         penalty = None if options.regularize is None else PenaltyRequest.parse(options.regularize)
         parsed = cls(criterion, expression, exponent, penalty, kinds, tuple(exports))
         if parsed.needs_labels and not options.has_labels:

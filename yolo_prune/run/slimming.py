@@ -22,10 +22,11 @@ from yolo_prune.recovery.batch_norms import reestimate_batch_norms
 from yolo_prune.recovery.reconstruction import Reconstruction
 from yolo_prune.run.blocks import BlockSearch, remaining
 from yolo_prune.run.clock import Clock
+from yolo_prune.run.cluster import collect_in_shards
 from yolo_prune.run.images import WithProgress
 from yolo_prune.run.request import Request
 from yolo_prune.selection import Problem, score_histogram, select
-from yolo_prune.statistics import StatisticsCache, Wanted, collect, merged
+from yolo_prune.statistics import Collected, StatisticsCache, Wanted, collect, merged
 from yolo_prune.structure import ChannelGroup, PruningPlan
 
 
@@ -78,7 +79,7 @@ def source_of(request: Request, model: nn.Module) -> Reconstruction | Cutting:
     model.to(request.device)
     if not request.reconstructs:
         return Cutting(model)
-    cache = _cache(_bar("measuring the inputs of layers"))
+    cache = _cache(_gathering(request, "measuring the inputs of layers"))
     return Reconstruction(model, request.images.for_reconstruction, cache=cache)
 
 
@@ -163,26 +164,31 @@ def score_groups(
     """
     parsed = request.parsed
     images = request.images.to_score(model) if parsed.needs_images else ()
-    show = _bar(f"scoring by {parsed.criterion} on {request.images.kind}")
+    title = f"scoring by {parsed.criterion} on {request.images.kind}"
     if untrained and parsed.needs_images:
         # Before training, activations fade from layer to layer; the first step of a training would normalise them.
-        model = reestimate_batch_norms(model, images_of(show(images)))
+        model = reestimate_batch_norms(model, images_of(WithProgress(images, title)))
     shares = source is not None and parsed.needs_images and request.images.one_pass_serves_both
     for_reconstruction = source.wanted if shares else {}
     wanted = merged(needed_statistics(groups, parsed.criteria), for_reconstruction)
     # Only the model that a round starts from can occur in another run.
-    statistics = collect(model, show(images), wanted) if source is None else _cache(show).collect(model, images, wanted)
+    gather = _gathering(request, title)
+    statistics = (gather if source is None else _cache(gather).collect)(model, images, wanted)
     if for_reconstruction:
         source.take(statistics)
     return evaluate(parsed.expression, scores_from(model, groups, parsed.criteria, statistics, request.seed))
 
 
-def _bar(title: str) -> Callable[[Iterable[Batch]], Iterable[Batch]]:
-    return lambda batches: WithProgress(batches, title)
+def _gathering(request: Request, title: str) -> Callable[[nn.Module, Iterable[Batch], Wanted], Collected]:
+    """Return what collects statistics: in this process, with a progress bar, or on several workers."""
+    shards = request.options.shards
+    if shards > 1:
+        return lambda model, images, wanted: collect_in_shards(model, images, wanted, shards)
+    return lambda model, images, wanted: collect(model, WithProgress(images, title), wanted)
 
 
-def _cache(show: Callable[[Iterable[Batch]], Iterable[Batch]]) -> StatisticsCache:
-    return StatisticsCache(cache_directory("statistics"), show)
+def _cache(gather: Callable[[nn.Module, Iterable[Batch], Wanted], Collected]) -> StatisticsCache:
+    return StatisticsCache(cache_directory("statistics"), gather)
 
 
 @dataclass(frozen=True)

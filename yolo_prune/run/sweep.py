@@ -7,87 +7,26 @@ what was stopped goes on, so that a worker may die at any moment, and a sweep th
 from __future__ import annotations
 
 import csv
-import itertools
-import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from yolo_prune import demo
 from yolo_prune.errors import RequestError, RunError, in_one_line
 from yolo_prune.files import atomic, read_json, write_json
 from yolo_prune.host.model import load
+from yolo_prune.run.cluster import RETRIES, cluster, ray_for
 from yolo_prune.run.parsed import Parsed, demo_options, read_options
 from yolo_prune.run.recipe import resume, start
+from yolo_prune.run.sharing import Outcome, Place, files_in
+from yolo_prune.run.sweep_file import Sweep
 from yolo_prune.selection.frontier import Judged, pareto
 
-RETRIES = 5  # of a run whose worker died
 POLL = 1.0  # seconds between two looks at the workers
-NAME_LENGTH = 120  # characters of a directory
 COLUMNS = ("macs", "params", "metric", "agreement", "latency_ratio", "seconds")
 COSTS = ("macs", "latency_ratio")  # that accuracy is compared over
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """What a file asks for.
-
-    Attributes:
-        model: checkpoint or yaml; None: the embedded example.
-        options: of every run.
-        varied: the values of the options that differ, by name.
-        cpus, gpus: that one run takes.
-    """
-
-    model: str | None
-    options: Mapping[str, Any]
-    varied: Mapping[str, Sequence[Any]]
-    cpus: int
-    gpus: int
-
-    @classmethod
-    def read(cls, path: Path) -> Sweep:
-        """Read a yaml. Raises RequestError where it is missing, or has another form."""
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise RequestError(f"{path}: cannot be read: {in_one_line(error)}") from None
-        varied = content.get("sweep") if isinstance(content, dict) else None
-        if not isinstance(varied, dict) or not varied:
-            raise RequestError(f"{path}: it must have `sweep:`, with a list of values for one option or more")
-        for name, values in varied.items():
-            if not isinstance(values, list) or not values:
-                raise RequestError(f"{path}: sweep.{name} must be a list of values")
-        resources = content.get("resources") or {}
-        known = {"cpus": 1, "gpus": 0}
-        if not isinstance(resources, dict) or resources.keys() - known or not all(map(_is_count, resources.values())):
-            raise RequestError(f"{path}: resources are the whole numbers cpus and gpus of one run")
-        options = {name: value for name, value in content.items() if name not in ("model", "sweep", "resources")}
-        for name in ("out", "model"):
-            if name in varied or name in options:
-                raise RequestError(f"{path}: {name} cannot be swept; every run has a directory of its own")
-        return cls(content.get("model"), options, varied, **{**known, **resources})
-
-    def runs(self) -> dict[str, dict[str, Any]]:
-        """Return the options of every run, by the name of its directory."""
-        found = {}
-        for values in itertools.product(*self.varied.values()):
-            own = dict(zip(self.varied, values, strict=True))
-            name = ",".join(f"{key}={value}" for key, value in own.items())
-            name = "".join(c if c.isalnum() or c in "=,.%-_" else "_" for c in name)[:NAME_LENGTH]
-            while name in found:
-                name += "_"
-            found[name] = {**self.options, **own}
-        return found
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
 
 
 def run_sweep(
@@ -100,7 +39,8 @@ def run_sweep(
 
     Args:
         path: of its yaml.
-        out: directory of all runs, which every worker must reach; it may hold an earlier start of the same sweep.
+        out: directory of all runs; it may hold an earlier start of the same sweep. Workers that do not reach it send
+            their files through Ray.
         address: of a Ray cluster; None: Ray is started on this machine, and stopped at the end.
         show: is called with the state of all runs whenever it has changed.
 
@@ -112,7 +52,7 @@ def run_sweep(
     Raises:
         RequestError: the file is wrong, or Ray is not installed.
     """
-    ray = _ray()
+    ray = ray_for("sweep")
     sweep = Sweep.read(path)
     runs = sweep.runs()
     _check(runs)
@@ -120,37 +60,19 @@ def run_sweep(
     out.mkdir(parents=True, exist_ok=True)
     if sweep.model is None:
         demo.scenes_yaml()  # drawn once, and not by every worker
-    with _cluster(ray, address):
+    place = Place.create(out)
+    with cluster(ray, address):
         remote = ray.remote(num_cpus=sweep.cpus, num_gpus=sweep.gpus, max_retries=RETRIES)(_carry_out)
-        tasks = {remote.remote(sweep.model, options, str(out / name)): name for name, options in runs.items()}
-        results = dict(_results(ray, tasks, runs, out, show))
+        open_runs = {name: options for name, options in runs.items() if not _is_done(out / name)}
+        tasks = {remote.remote(sweep.model, options, place, name): name for name, options in open_runs.items()}
+        results = dict.fromkeys(runs) | dict(_results(ray, tasks, runs, out, show))
     rows = [_row(name, sweep, options, out / name, results[name]) for name, options in runs.items()]
     _mark_front(rows)
     metric = next((row["metric_title"] for row in rows if row["metric_title"]), None)
-    record = {"model": sweep.model, "metric": metric, "varied": [*sweep.varied], "runs": rows, "out": str(out)}
+    record = {"model": sweep.model, "metric": metric, "varied": sweep.varied, "runs": rows, "out": str(out)}
     write_json(out / "sweep.json", record)
     _write_csv(record, out / "sweep.csv")
     return record
-
-
-def _ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    try:
-        import ray
-    except ImportError:
-        raise RequestError("sweep needs Ray: pip install 'yolo-prune[ray]'") from None
-    return ray
-
-
-@contextmanager
-def _cluster(ray: Any, address: str | None) -> Iterator[None]:
-    ray.init(address=address, include_dashboard=False if address is None else None, log_to_driver=False,
-             configure_logging=False)  # fmt: skip
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def _check(runs: Mapping[str, Mapping[str, Any]]) -> None:
@@ -162,15 +84,24 @@ def _check(runs: Mapping[str, Mapping[str, Any]]) -> None:
             raise RequestError(f"{name}: {error}") from None
 
 
-def _carry_out(model: str | None, options: dict[str, Any], directory: str) -> str | None:
-    """Carry out one run in a worker, or what is not done of it. Return why it failed; None: it is done.
+def _carry_out(model: str | None, options: dict[str, Any], place: Place, name: str) -> Outcome:
+    """Carry out one run in a worker, or what is not done of it."""
+    if place.is_reached:
+        return Outcome(_attempt(model, options, place.directory / name))
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = Path(temporary, name)
+        return Outcome(_attempt(model, options, directory), files_in(directory))
+
+
+def _attempt(model: str | None, options: dict[str, Any], directory: Path) -> str | None:
+    """Carry out a run and return why it failed; None: it is done.
 
     A run that failed goes on once more: other runs write Ultralytics' caches of the same dataset.
     """
     error = None
     for _ in range(2):
         try:
-            _run(model, options, Path(directory))
+            _run(model, options, directory)
             return None
         except RequestError as refusal:
             return in_one_line(refusal)
@@ -193,12 +124,15 @@ def _results(
     ray: Any, tasks: Mapping[Any, str], runs: Mapping[str, Any], out: Path, show: Callable[[list[dict]], None]
 ) -> Iterator[tuple[str, str | None]]:
     """Yield the name of each run that has ended, and why it failed."""
-    waiting, ended, shown = [*tasks], {}, None
+    waiting, shown = [*tasks], None
+    ended: dict[str, str | None] = {name: None for name in runs if name not in tasks.values()}
     while waiting:
         ready, waiting = ray.wait(waiting, timeout=POLL)
         for task in ready:
             try:
-                ended[tasks[task]] = ray.get(task)
+                outcome = ray.get(task)
+                outcome.write(out / tasks[task])
+                ended[tasks[task]] = outcome.error
             except ray.exceptions.RayError as error:
                 ended[tasks[task]] = in_one_line(error)
             yield tasks[task], ended[tasks[task]]
@@ -206,6 +140,10 @@ def _results(
         if states != shown:
             show(states)
             shown = states
+
+
+def _is_done(directory: Path) -> bool:
+    return (directory / "report.html").exists()  # it is written last
 
 
 def _state(directory: Path, has_ended: bool, error: str | None) -> dict[str, Any]:

@@ -36,11 +36,11 @@ class StatisticsCache:
 
     Attributes:
         directory: of the files.
-        show: wraps the batches of a pass through the model, to show its progress.
+        gather: collects what is not on disk, as `collect` does.
     """
 
     directory: Path
-    show: Callable[[Iterable[Batch]], Iterable[Batch]] = lambda batches: batches
+    gather: Callable[[nn.Module, Iterable[Batch], Wanted], Collected] = collect
 
     def collect(self, model: nn.Module, batches: Iterable[Batch], wanted: Wanted) -> Collected:
         """Return what `collect` returns; only kinds of statistics that are not on disk are collected.
@@ -49,18 +49,15 @@ class StatisticsCache:
         """
         kinds = list(dict.fromkeys(kind for of_layer in wanted.values() for kind in of_layer))
         if not kinds or (dist.is_available() and dist.is_initialized()):
-            return collect(model, self.show(batches), wanted)
+            return self.gather(model, batches, wanted)
         content = _hash(*_of_model(model), *_of_images(batches), __version__, torch.__version__)
         layers = {kind: [name for name in wanted if kind in wanted[name]] for kind in kinds}
         paths = {kind: self.directory / f"{_hash(content, _source(kind), *layers[kind])}.npz" for kind in kinds}
         with FileLock(self.directory / f"{content}.lock"):
             found = {kind: _read(paths[kind], kind, layers[kind]) for kind in kinds}
             missing = {name: [kind for kind in wanted[name] if found[kind] is None] for name in wanted}
-            collected = {}
-            if any(missing.values()):
-                collected = collect(
-                    model, self.show(batches), {name: kinds for name, kinds in missing.items() if kinds}
-                )
+            missing = {name: absent for name, absent in missing.items() if absent}
+            collected = self.gather(model, batches, missing) if missing else {}
             for kind in kinds:
                 if found[kind] is None:
                     found[kind] = {name: collected[name][kind] for name in layers[kind]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 import torch
@@ -118,6 +119,10 @@ class Noise:
         for start in range(0, self.samples, self.batch):
             size = min(self.batch, self.samples - start)
             yield torch.randn(size, self.channels, NOISE_SIZE, NOISE_SIZE, generator=generator)
+
+    def part(self, number: int, parts: int) -> list[torch.Tensor]:
+        """Return one of several parts that together have all batches."""
+        return list(islice(self, number, None, parts))
 
     def __len__(self) -> int:
         return -(-self.samples // self.batch)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -16,7 +17,7 @@ from yolo_prune.host.heads import branches, head_in_training
 from yolo_prune.host.images import Batch
 from yolo_prune.host.losses import loss_of_each, raw_outputs
 from yolo_prune.statistics.layer import Layer, layers
-from yolo_prune.statistics.projection import project
+from yolo_prune.statistics.projection import project, seed_of
 from yolo_prune.statistics.statistic import LayerBatch, Statistic
 
 _GRADIENTS = ("gradient", "projection")
@@ -46,10 +47,9 @@ def collect(model: nn.Module, batches: Iterable[Batch], wanted: Wanted) -> Colle
     if not every:
         return statistics
     sources = [site for site in _GRADIENTS if any(statistic.site == site for statistic in every)]
-    generator = torch.Generator().manual_seed(0)
     with _listening(model, statistics) as present, _evaluating(model, bool(sources)):
         for batch in batches:
-            _pass(model, batch, sources, present, generator)
+            _pass(model, batch, sources, present)
             present.inputs.clear()
     if dist.is_available() and dist.is_initialized():
         for statistic in every:
@@ -74,9 +74,7 @@ class _Present:
     source: str = ""
 
 
-def _pass(
-    model: nn.Module, batch: Batch, sources: Sequence[str], present: _Present, generator: torch.Generator
-) -> None:
+def _pass(model: nn.Module, batch: Batch, sources: Sequence[str], present: _Present) -> None:
     """Run the model on one batch, and backward from each source of gradients."""
     if not sources:
         parameter = next(model.parameters())
@@ -87,8 +85,15 @@ def _pass(
     outputs = raw_outputs(model, batch)
     for source in sources:
         present.source = source
-        value = loss_of_each(model, batch, outputs) if source == "gradient" else project(branches(outputs), generator)
-        value.backward(retain_graph=source != sources[-1])
+        _value(source, model, batch, outputs).backward(retain_graph=source != sources[-1])
+
+
+def _value(source: str, model: nn.Module, batch: Batch, outputs: Any) -> torch.Tensor:
+    """Return the scalar that gradients are computed of."""
+    if source == "gradient":
+        return loss_of_each(model, batch, outputs)
+    images = batch["img"] if isinstance(batch, dict) else batch
+    return project(branches(outputs), [seed_of(image) for image in images])
 
 
 @contextmanager
