@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from yolo_prune.version import __version__
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from yolo_prune import criteria

@@ -9,13 +9,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from yolo_prune import __version__
 from yolo_prune.costs import Cost
 from yolo_prune.evaluation.accuracy import Accuracy
 from yolo_prune.evaluation.export import Exported
 from yolo_prune.files import write_json
 from yolo_prune.host.metrics import Metric
 from yolo_prune.run.baselines import OnSmallerImages
-from yolo_prune.version import __version__
 
 PACKAGES = ("ultralytics", "torch", "pycocotools", "onnx", "onnxruntime")
 

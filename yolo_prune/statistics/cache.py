@@ -16,11 +16,11 @@ import torch.distributed as dist
 from filelock import FileLock
 from torch import nn
 
+from yolo_prune import __version__
 from yolo_prune.files import atomic
 from yolo_prune.host.images import Batch
 from yolo_prune.statistics.collecting import Collected, Wanted, collect
 from yolo_prune.statistics.statistic import Statistic
-from yolo_prune.version import __version__
 
 MOST_BYTES = 2 * 2**30  # of all files together
 SAMPLES = "samples"
