@@ -212,7 +212,7 @@ def test_every_option_that_a_page_names_exists(page):
     names = {
         name for command in commands for option in command.params for name in (*option.opts, *option.secondary_opts)
     }
-    text = re.sub(r"\b(pip|python|mkdocs) [^`\n]*", "", page.read_text(encoding="utf-8"))  # other commands
+    text = re.sub(r"\b(pip|python|mkdocs|ray) [^`\n]*", "", page.read_text(encoding="utf-8"))  # other commands
     assert {*re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)} <= names
 
 
