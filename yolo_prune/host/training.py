@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -52,7 +53,9 @@ def train(
     if ending:
         yolo.callbacks["on_fit_epoch_end"].append(ending)
     try:
-        with _shown(yolo, arguments):
+        with _shown(yolo, arguments), warnings.catch_warnings():
+            # Ultralytics asks for a trial after every epoch wherever Ray Tune is installed.
+            warnings.filterwarnings("ignore", message="`get_trial_id` is meant")
             yolo.train(trainer=trainer, **arguments)
     finally:
         yolo.callbacks = callbacks
