@@ -1,23 +1,43 @@
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
-from yolo_prune import YOLO
-from yolo_prune.demo.scenes import write_scenes
-from yolo_prune.evaluation.examples import COUNT, example_paths, write_examples
+from yolo_prune import YOLO, demo
+from yolo_prune.demo.scenes import CLASSES, write_scenes
+from yolo_prune.evaluation.drawing import SIDE
+from yolo_prune.evaluation.examples import labels_of, write_examples
+from yolo_prune.host.datasets import Wanted, resolve
+
+OTHERS = {"segment": "yolo11n-seg", "pose": "yolo26n-pose", "obb": "yolo11n-obb", "classify": "yolov8n-cls",
+          "semantic": "yolo26n-sem", "depth": "yolo26n-depth"}  # fmt: skip
 
 
-def test_predictions_of_each_model_are_drawn_in_a_few_images(tmp_path):
-    data = Path(write_scenes(tmp_path / "data", train=1, val=9, size=96)).parent
-    images = example_paths([str(path) for path in (data / "images" / "val").iterdir()])
-    assert len({*images}) == COUNT
-    models = {"base": YOLO("yolov8n.yaml"), "final": YOLO("yolov8n.yaml")}
-    examples = write_examples(models, images, tmp_path, {"imgsz": 64})
-    assert [example["name"] for example in examples] == [path.name for path in images]
+def _written(task, model, directory):
+    """Return the examples of a model that is compared with itself, and the labels of their images."""
+    dataset = resolve(write_scenes(directory / "data", task, train=2, val=3, size=96), Wanted(None, None, task))
+    images = [Path(path) for path in dataset.images("val")]
+    labels = labels_of(dataset, images)
+    models = {"base": YOLO(model), "final": YOLO(model)}
+    return write_examples(models, images, labels, directory, {"imgsz": 96}), labels
+
+
+@pytest.mark.slow
+def test_each_image_is_drawn_with_what_both_models_find_and_with_its_labels(tmp_path):
+    examples, labels = _written("detect", demo.MODEL, tmp_path)
+    assert len(examples) == len(labels) == 3
+    assert all(box.text in CLASSES for boxes in labels.values() for box in boxes)
     for example in examples:
-        for name in models:
-            assert Image.open(tmp_path / example[name]).size == (96, 96)
+        assert example["lost"] == example["new"] == {"boxes": 0, "labelled": 0}
+        for name in ("base", "final", "labels"):
+            assert Image.open(tmp_path / example[name]).size == (SIDE, SIDE)
 
 
-def test_there_may_be_fewer_images_than_are_wanted():
-    assert example_paths(["b", "a"]) == [Path("a"), Path("b")]
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "name"), OTHERS.items())
+def test_every_task_has_drawings(task, name, tmp_path):
+    examples, labels = _written(task, f"{name}.yaml", tmp_path)
+    assert all((tmp_path / example["final"]).exists() for example in examples)
+    if task == "classify":
+        assert {example["classes"]["labels"] for example in examples} == {*labels.values()} <= {*CLASSES}
+    assert ("labels" in examples[0]) == ("lost" in examples[0]) == (task in ("segment", "pose", "obb"))

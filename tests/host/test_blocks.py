@@ -19,6 +19,7 @@ from yolo_prune.host.blocks import (
     largest_stride,
     refresh_widths,
     require_supported,
+    scale_of,
     split_rule,
     stage_of,
 )
@@ -33,6 +34,20 @@ def test_every_convolution_with_a_batch_norm_is_a_block(models):
     assert block.block is model.model[2].cv1
     assert (block.conv, block.bn) == (model.model[2].cv1.conv, model.model[2].cv1.bn)
     assert "model.22.cv2.0.2" not in blocks  # a convolution with a bias and without a batch norm
+
+
+@pytest.mark.parametrize(
+    ("layer", "scale"),
+    [("model.0.conv", None), ("model.12.cv1.conv", None), ("model.15.cv2.conv", 8), ("model.18.m.0.cv1.conv", 16),
+     ("model.21.cv1.conv", 32), ("model.22.cv2.0.0.conv", 8), ("model.22.cv3.2.2", 32), ("model.22.dfl.conv", None)],
+)  # fmt: skip
+def test_the_layers_of_a_scale_are_the_block_that_the_head_reads_and_its_branch(layer, scale, models):
+    assert scale_of(models("yolov8n.yaml"), layer) == scale
+
+
+def test_a_model_without_scales_has_no_layers_of_a_scale(models):
+    model = models("yolov8n-cls.yaml")
+    assert {scale_of(model, name) for name in conv_blocks(model)} == {None}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,14 @@ from yolo_prune.host.heads import with_outputs
 from yolo_prune.host.images import LabelledImages
 from yolo_prune.host.metrics import METRICS
 from yolo_prune.host.model import YOLO
-from yolo_prune.host.validators import metric_on, results, results_per_class, validate, validate_recording
+from yolo_prune.host.validators import (
+    details_per_class,
+    metric_on,
+    results,
+    results_per_class,
+    validate,
+    validate_recording,
+)
 
 MODELS = {
     "detect": "yolov8n", "segment": "yolo26n-seg", "pose": "yolo26n-pose", "obb": "yolo11n-obb",
@@ -56,6 +63,16 @@ def test_the_metric_of_every_class_averages_to_the_metric_of_all(scenes):
     assert {*per_class} <= {*CLASSES}
     assert sum(per_class.values()) / len(per_class) == pytest.approx(results(metrics)[METRICS["detect"].key])
     assert results_per_class(metrics, None) is None
+    details = details_per_class(metrics, METRICS["detect"].part)
+    assert {*details} == {*per_class}
+    labels = [CLASSES[int(kind)] for label in scenes[1].val_labels for kind in label["cls"].flatten()]
+    assert {name: values["objects"] for name, values in details.items()} == {
+        name: labels.count(name) for name in details
+    }
+    for key, name in (("map50", "metrics/mAP50(B)"), ("recall", "metrics/recall(B)")):
+        mean = sum(values[key] for values in details.values()) / len(details)
+        assert mean == pytest.approx(results(metrics)[name])
+    assert details_per_class(metrics, None) is None
 
 
 @pytest.mark.slow

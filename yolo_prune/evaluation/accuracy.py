@@ -10,7 +10,7 @@ from yolo_prune.evaluation.ground_truth import GroundTruth
 from yolo_prune.host.datasets import Dataset
 from yolo_prune.host.metrics import MAP, METRICS
 from yolo_prune.host.model import YOLO
-from yolo_prune.host.validators import results, results_per_class, validate, validate_recording
+from yolo_prune.host.validators import details_per_class, results, results_per_class, validate, validate_recording
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,14 @@ class Accuracy:
     Attributes:
         metrics: all metrics of Ultralytics' validator, by its names.
         per_class: the task's metric of every class that the val split shows, by the name of the class.
+        class_details: "objects", "recall" and "map50" of these classes, see `details_per_class`.
         map50_95, map50: of the task's own objects: boxes, masks, keypoints or oriented boxes.
         map50_95_pycocotools, map50_pycocotools: of boxes, in detection, by pycocotools.
     """
 
     metrics: dict[str, float]
     per_class: dict[str, float] | None = None
+    class_details: dict[str, dict[str, float]] | None = None
     map50_95: float | None = None
     map50: float | None = None
     map50_95_pycocotools: float | None = None
@@ -52,4 +54,5 @@ def evaluate(yolo: YOLO, dataset: Dataset, truth: GroundTruth | None, arguments:
     metrics, metric = results(validated), METRICS[dataset.task]
     key = metric.key
     of_ultralytics = (metrics[key], metrics[key.replace("50-95", "50")]) if MAP in key else (None, None)
-    return Accuracy(metrics, results_per_class(validated, metric.part), *of_ultralytics, *of_pycocotools)
+    of_classes = results_per_class(validated, metric.part), details_per_class(validated, metric.part)
+    return Accuracy(metrics, *of_classes, *of_ultralytics, *of_pycocotools)

@@ -56,6 +56,23 @@ def stage_of(model: nn.Module, layer: str) -> str:
     return "backbone" if number < len(model.yaml["backbone"]) else "neck"
 
 
+def scale_of(model: nn.Module, layer: str) -> int | None:
+    """Return the scale of detection that a layer belongs to, by its stride in pixels; None for other layers.
+
+    The layers of a scale are those of the block that the head reads for it, and those of the head's branch for it.
+    """
+    head, parts = model.model[-1], layer.split(".")
+    sources, strides = getattr(head, "f", None), [int(stride) for stride in getattr(head, "stride", [])]
+    if not isinstance(sources, list) or len(sources) != len(strides) or len(strides) < 2:
+        return None
+    number = int(parts[1])
+    if number != head.i:
+        return strides[sources.index(number)] if sources.count(number) == 1 else None
+    branches = getattr(head, parts[2], None)
+    is_branch = isinstance(branches, nn.ModuleList) and len(branches) == len(strides) and len(parts) > 3
+    return strides[int(parts[3])] if is_branch else None
+
+
 def input_channels(model: nn.Module) -> int:
     """Return the number of channels of the images that the model reads."""
     return next(module for module in model.modules() if isinstance(module, nn.Conv2d)).in_channels

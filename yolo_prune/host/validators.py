@@ -115,6 +115,22 @@ def results_per_class(metrics: SimpleClass, part: str | None) -> dict[str, float
     return {metrics.names[i]: float(ap) for i, ap in zip(of_part.ap_class_index, of_part.ap, strict=True)}
 
 
+def details_per_class(metrics: SimpleClass, part: str | None) -> dict[str, dict[str, float]] | None:
+    """Return what else is known of every class that the images show, by the name of the class; None without a part.
+
+    Returns:
+        Under each name "objects" (how many the images show), and "recall" (at the confidence with the best mean F1
+        score over the classes) and "map50" of the part.
+    """
+    if part is None:
+        return None
+    of_part = getattr(metrics, part)
+    return {
+        metrics.names[i]: {"objects": int(metrics.nt_per_class[i]), "recall": float(recall), "map50": float(map50)}
+        for i, recall, map50 in zip(of_part.ap_class_index, of_part.r, of_part.ap50, strict=True)
+    }
+
+
 def _validated(
     yolo: Model,
     dataset: Dataset,

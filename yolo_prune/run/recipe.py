@@ -14,13 +14,14 @@ from typing import Any
 import torch
 
 from yolo_prune.costs.latency import Latency
+from yolo_prune.evaluation.changes import evenly, most_changed
 from yolo_prune.evaluation.drop import Drop
-from yolo_prune.evaluation.examples import example_paths, write_examples
+from yolo_prune.evaluation.examples import labels_of, write_examples
 from yolo_prune.evaluation.export import export
 from yolo_prune.evaluation.runtimes import Format
 from yolo_prune.evaluation.whole_call import time_parts
 from yolo_prune.files import atomic
-from yolo_prune.host.blocks import stage_of
+from yolo_prune.host.blocks import scale_of, stage_of
 from yolo_prune.host.console import LOGGER, output_of_run
 from yolo_prune.host.model import YOLO, load
 from yolo_prune.host.training import finished_checkpoint
@@ -284,13 +285,17 @@ def _save_result(run: Run, plan: PruningPlan, stage: Stage) -> Path:
 def _look_at_predictions(run: Run, checkpoint: Path) -> None:
     """Draw what the base and the slimmed model predict in val images, and time the calls."""
     request = run.request
-    run.summary.examples, run.summary.predict_ms = [], None
+    run.summary.examples, run.summary.examples_from, run.summary.predict_ms = [], None, None
     if request.dataset is None or request.channels not in (1, 3):  # people could not look at the images
         return
     models = {"base": request.base.copied(), "final": request.base.opened(checkpoint)}
-    images = example_paths(request.dataset.images("val"))
+    candidates = evenly(request.dataset.images("val"))
+    LOGGER.info(f"comparing the predictions of both models on {len(candidates)} images of the val split")
     arguments = {"imgsz": request.imgsz, "device": request.named_device, "classes": request.dataset.classes}
-    run.summary.examples = write_examples(models, images, run.directory, arguments)
+    images = most_changed(models, candidates, arguments)
+    labels = labels_of(request.dataset, images)
+    run.summary.examples = write_examples(models, images, labels, run.directory, arguments)
+    run.summary.examples_from = len(candidates)
     run.summary.predict_ms = time_parts(models, images, arguments)
 
 
@@ -327,6 +332,6 @@ def _layers(request: Request, plan: PruningPlan) -> list[dict[str, Any]]:
     after = plan.widths
     return [
         {"name": name, "stage": stage_of(request.base.model, name), "before": width.out,
-         "after": after[name].out if name in after else 0}
+         "after": after[name].out if name in after else 0, "scale": scale_of(request.base.model, name)}
         for name, width in before.items()
     ]  # fmt: skip

@@ -29,6 +29,7 @@ class Stage:
         metrics: all metrics of Ultralytics' validator on the val split, by its names.
         metrics_before_training: the same before the fine-tuning of the round.
         per_class: the task's metric by the name of the class.
+        class_details: by the name of the class its "objects" in the val split, "recall" and "map50".
         map50_95, map50: of the task's own objects, for tasks that are judged by mAP.
         map50_95_pycocotools, map50_pycocotools: of boxes, in detection.
         map50_95_before_training: before the fine-tuning of the round.
@@ -50,6 +51,7 @@ class Stage:
     metrics: dict[str, float] | None = None
     metrics_before_training: dict[str, float] | None = None
     per_class: dict[str, float] | None = None
+    class_details: dict[str, dict[str, float]] | None = None
     map50_95: float | None = None
     map50: float | None = None
     map50_95_pycocotools: float | None = None
@@ -116,9 +118,11 @@ class Summary:
         smaller_images: the base on smaller images.
         profile: of the device that latency was planned for: its "title", "base_ms", and the "predicted_ms" of the
             result; None without a latency target.
-        layers: each with "name", "stage", and its channels "before" and "after".
+        layers: each with "name", "stage", its channels "before" and "after", and the "scale" of detection that it
+            belongs to, see `scale_of`.
         scores: of each round, see `score_histogram`.
         examples: drawings of val images, see `write_examples`.
+        examples_from: number of val images that the examples were chosen from.
         predict_ms: what the parts of `predict` take, of the base and of the result, see `time_parts`.
     """
 
@@ -149,7 +153,8 @@ class Summary:
     profile: dict[str, Any] | None = None
     layers: list[dict[str, Any]] = field(default_factory=list)
     scores: list[dict[str, Any] | None] = field(default_factory=list)
-    examples: list[dict[str, str]] = field(default_factory=list)
+    examples: list[dict[str, Any]] = field(default_factory=list)
+    examples_from: int | None = None
     predict_ms: dict[str, dict[str, float]] | None = None
 
     def take_up(self, earlier: Mapping[str, Any]) -> None:
