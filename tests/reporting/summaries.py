@@ -33,11 +33,26 @@ def made_up(task: str = "detect", **changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+EXPORT = {
+    "format": "onnx", "path": "pruned.onnx", "size_bytes": 6_120_000, "max_abs_diff": 1.25e-5, "latency_ms": 9.75,
+    "base_latency_ms": 15.0, "predicted_latency_ms": 10.0, "base_size_bytes": 12_300_000, "map50_95": 0.351,
+    "base_map50_95": 0.401, "device": "cpu",
+}  # fmt: skip
+SCORES = {
+    "edges": [-4.0, -3.0, -2.0, -1.0, 0.0], "removed": [9, 4, 1, 0], "kept": [0, 2, 8, 5], "held": [3, 0, 0, 1],
+    "title": "l1",
+}  # fmt: skip
+SMALLER = {
+    "imgsz": 288, "latency_ms": 12.0, "latency_ratio": 0.8, "slimmed_ratio": 0.65, "runtime": "onnx", "metric": 0.39,
+}  # fmt: skip
+
+
 def full(directory: Path) -> dict[str, Any]:
     """Return the summary of a run with everything that a report shows; write its images and checkpoints."""
     (directory / "examples").mkdir()
-    for kind, color in (("base", "gray"), ("final", "blue")):
-        Image.new("RGB", (64, 48), color).save(directory / "examples" / f"a-{kind}.jpg")
+    pictures = {kind: f"examples/a-{kind}.jpg" for kind in ("base", "final", "labels")}
+    for path, color in zip(pictures.values(), ("gray", "blue", "white"), strict=True):
+        Image.new("RGB", (64, 48), color).save(directory / path)
     (directory / "weights").mkdir()
     (directory / "weights" / "pruned.pt").write_bytes(bytes(3_250_000))
     (directory / "base.pt").write_bytes(bytes(6_500_000))
@@ -46,52 +61,27 @@ def full(directory: Path) -> dict[str, Any]:
         seed=7,
         reference=reference(),
         layers=[
-            {"name": f"model.{i}.conv", "stage": stage, "before": 16 * (i + 1), "after": 10 * (i + 1)}
+            {"name": f"model.{i}.conv", "stage": stage, "before": 16 * (i + 1), "after": 10 * (i + 1),
+             "scale": {9: 8, 10: 16}.get(i)}
             for i, stage in enumerate(["backbone"] * 5 + ["neck"] * 4 + ["head"] * 3)
         ],
-        scores=[
-            {
-                "edges": [-4.0, -3.0, -2.0, -1.0, 0.0],
-                "removed": [9, 4, 1, 0],
-                "kept": [0, 2, 8, 5],
-                "held": [3, 0, 0, 1],
-                "title": "l1",
-            },
-            None,
+        scores=[dict(SCORES), None],
+        examples=[
+            {"name": "a.jpg", **pictures, "lost": {"boxes": 2, "labelled": 1}, "new": {"boxes": 1, "labelled": 0}}
         ],
-        examples=[{"name": "a.jpg", "base": "examples/a-base.jpg", "final": "examples/a-final.jpg"}],
-        exports=[
-            {
-                "format": "onnx",
-                "path": "pruned.onnx",
-                "size_bytes": 6_120_000,
-                "max_abs_diff": 1.25e-5,
-                "latency_ms": 9.75,
-                "base_latency_ms": 15.0,
-                "predicted_latency_ms": 10.0,
-                "base_size_bytes": 12_300_000,
-                "map50_95": 0.351,
-                "base_map50_95": 0.401,
-                "device": "cpu",
-            },
-        ],
+        examples_from=64,
+        exports=[dict(EXPORT)],
         profile={"title": "onnx 1.2 (fp32, 1 thread) on a processor", "base_ms": 16.0, "predicted_ms": 10.0},
-        smaller_images=[
-            {
-                "imgsz": 288,
-                "latency_ms": 12.0,
-                "latency_ratio": 0.8,
-                "slimmed_ratio": 0.65,
-                "runtime": "onnx",
-                "metric": 0.39,
-            },
-        ],
-    )
-    summary["base"] |= {
-        "checkpoint": str(directory / "base.pt"),
-        "per_class": dict(zip(CLASSES, (0.5, 0.4, 0.3, 0.2, 0.6), strict=True)),
-    }
-    summary["final"]["per_class"] = dict(zip(CLASSES, (0.44, 0.1, 0.31, 0.15, 0.58), strict=True))
+        smaller_images=[dict(SMALLER)],
+    )  # fmt: skip
+    summary["base"]["checkpoint"] = str(directory / "base.pt")
+    for name, values, of_all in (
+        ("base", (0.5, 0.4, 0.3, 0.2, 0.6), 0.7), ("final", (0.44, 0.1, 0.31, 0.15, 0.58), 0.6)
+    ):  # fmt: skip
+        details = {"objects": 12, "map50": of_all, "recall": of_all - 0.1}
+        summary[name]["per_class"] = dict(zip(CLASSES, values, strict=True))
+        summary[name]["class_details"] = {kind: dict(details) for kind in CLASSES}
+    summary["rounds"][-1] = dict(summary["final"])
     return summary
 
 
@@ -112,6 +102,24 @@ def sensitivity() -> dict[str, Any]:
     return {
         "model": "model<1>.pt", "figure": "loss", "base": 1.0, "cuts": [0.25, 0.5, 0.75], "groups": groups,
         "images": 64, "imgsz": 320, "criterion": "l1", "versions": {"torch": "2.9"},
+    }  # fmt: skip
+
+
+def frontier() -> dict[str, Any]:
+    """Return a frontier of one plan, the base on smaller images, and the plan on smaller images."""
+    point = {"params": 2e6, "size_bytes": 4e6, "latency_ms": None, "drop": None, "estimated": None, "knee": False,
+             "front": False}  # fmt: skip
+    return {
+        "model": "best.pt", "metric": {"key": "k", "title": "mAP50-95"}, "agreement": False, "imgsz": 320, "images": 51,
+        "profile": None, "recovered": None, "reference": None, "criterion": "l1", "data": "d.yaml", "versions": {},
+        "base": {**point, "macs": 1e9, "imgsz": 320, "map50_95": 0.6},
+        "points": [
+            {**point, "macs": 0.8e9, "imgsz": 320, "map50_95": 0.59, "plan": "plans/80.json", "front": True,
+             "knee": True, "drop": {"value": 0.01, "low": 0.0, "high": 0.02, "images": 51}},
+            {**point, "macs": 0.64e9, "imgsz": 256, "map50_95": 0.57, "plan": None,
+             "drop": {"value": 0.03, "low": None, "high": None, "images": 51}},
+            {**point, "macs": 0.5e9, "imgsz": 256, "map50_95": 0.55, "plan": "plans/80.json"},
+        ],
     }  # fmt: skip
 
 

@@ -1,51 +1,52 @@
-import json
-from html import unescape
+from tests.reporting.summaries import full, made_up, reference
+from yolo_prune.reporting.charts import report_charts
 
-from tests.reporting.summaries import CLASSES, full, made_up, reference, sensitivity
-from yolo_prune.reporting.charts import report_charts, sensitivity_chart
-from yolo_prune.reporting.palette import DARK, LIGHT
+
+def _series(chart):
+    return {series.name: [(point.x, point.y) for point in series.points] for series in chart.series}
 
 
 def test_a_chart_is_drawn_for_each_kind_of_values(tmp_path):
-    assert list(report_charts(made_up(), LIGHT)) == ["trajectory"]
-    assert list(report_charts(full(tmp_path), LIGHT)) == ["trajectory", "layers", "scores-1", "classes"]
+    assert list(report_charts(made_up())) == ["trajectory"]
+    assert list(report_charts(full(tmp_path))) == ["trajectory", "layers", "scores-1"]
 
 
-def test_both_palettes_draw_the_same_values(tmp_path):
+def test_the_trajectory_starts_at_the_base_and_marks_the_result():
+    assert _series(report_charts(made_up())["trajectory"]) == {
+        "before fine-tuning": [(2.0, 0.402), (1.42, 0.312), (1.08, 0.204)],
+        "after fine-tuning": [(2.0, 0.402), (1.42, 0.381), (1.08, 0.352)],
+        "base": [(2.0, 0.402)],
+        "result": [(1.08, 0.352)],
+    }
+
+
+def test_the_result_is_the_base_where_the_first_round_lost_too_much():
+    summary = made_up()
+    summary["final"] = dict(summary["base"], checkpoint="pruned.pt")
+    assert _series(report_charts(summary)["trajectory"])["result"] == [(2.0, 0.402)]
+
+
+def test_bars_of_layers_have_their_channels_before_and_after(tmp_path):
     summary = full(tmp_path)
-    light, dark = (
-        {name: [json.loads(trace.to_json()) for trace in figure.data] for name, figure in charts.items()}
-        for charts in (report_charts(summary, LIGHT), report_charts(summary, DARK))
-    )
-    assert light != dark
-    values = [
-        {name: [[trace.get(axis) for axis in ("x", "y")] for trace in traces] for name, traces in charts.items()}
-        for charts in (light, dark)
-    ]
-    assert values[0] == values[1]
+    before, after = report_charts(summary)["layers"].bars
+    assert [bar.high for bar in before.bars] == [layer["before"] for layer in summary["layers"]]
+    assert [bar.high for bar in after.bars] == [layer["after"] for layer in summary["layers"]]
+    assert after.bars[0].tip == "model.0.conv\n10 of 16 channels (62%)"
 
 
-def test_classes_are_sorted_with_the_largest_drop_first(tmp_path):
-    chart = report_charts(full(tmp_path), LIGHT)["classes"]
-    names = [unescape(custom[0]) for custom in chart.data[1].customdata]
-    assert names == [CLASSES[i] for i in (1, 0, 3, 4, 2)]
+def test_bars_of_scores_are_stacked(tmp_path):
+    removed, kept, held = report_charts(full(tmp_path))["scores-1"].bars
+    assert [(bar.left, bar.low, bar.high) for bar in removed.bars] == [(-4, 0, 9), (-3, 0, 4), (-2, 0, 1)]
+    assert [(bar.left, bar.low, bar.high) for bar in kept.bars] == [(-3, 4, 6), (-2, 1, 9), (-1, 0, 5)]
+    assert [(bar.left, bar.low, bar.high) for bar in held.bars] == [(-4, 9, 12), (-1, 5, 6)]
 
 
 def test_the_next_smaller_model_is_a_line_and_on_coco_also_a_point():
-    def names(**changes):
+    def chart(**changes):
         summary = made_up(reference=reference(), **changes)
         summary["base"]["per_class"] = {f"class {i}": 0.5 for i in range(80)}
-        chart = report_charts(summary, LIGHT)["trajectory"]
-        assert [shape.x0 for shape in chart.layout.shapes] == [1.1]
-        return [trace.name for trace in chart.data]
+        return report_charts(summary)["trajectory"]
 
-    lines = ["before fine-tuning", "after fine-tuning", "base", "final"]
-    assert names() == lines
-    assert names(data="coco.yaml", imgsz=640) == [*lines, "yolov8n, published"]
-
-
-def test_a_tooltip_of_the_heat_map_names_the_layers_of_the_group():
-    chart = sensitivity_chart(sensitivity(), LIGHT)
-    assert chart.data[0].customdata[1][0] == (
-        "<b>model.1.cv1.conv</b>, 32 channels<br>model.1.cv1.conv<br>model.1.cv2.conv<br>saves 10.0 M MACs"
-    )
+    assert [rule.x for rule in chart().rules] == [1.1]
+    assert "yolov8n, published" not in _series(chart())
+    assert _series(chart(data="coco.yaml", imgsz=640))["yolov8n, published"] == [(1.1, 0.373)]

@@ -6,6 +6,8 @@ from yolo_prune.reporting.series import (
     degradations,
     is_comparable,
     layer_positions,
+    result_name,
+    scales,
     shortened,
     stages,
     threshold,
@@ -16,7 +18,8 @@ from yolo_prune.reporting.series import (
 
 def test_stages_are_in_the_order_of_the_run():
     prepared = stage(2_000_000_000, 3_000_000, None)
-    assert [name for name, _ in stages(made_up())] == ["base", "round 1", "round 2", "final"]
+    assert [name for name, _ in stages(made_up())] == ["base", "round 1", "round 2"]
+    assert result_name(made_up()) == "round 2"
     assert [name for name, _ in stages(made_up(prepared=prepared))][:2] == ["base", "prepared"]
     assert "prepared" not in [point.name for point in trajectory(made_up(prepared=prepared))]
 
@@ -52,6 +55,17 @@ def test_the_threshold_leaves_the_fewest_units_on_the_wrong_side(removed, kept, 
 
 def test_there_is_a_gap_between_the_stages():
     assert layer_positions([("backbone", [{}, {}]), ("head", [{}])]) == [[0.0, 1.0], [4.0]]
+
+
+def test_a_scale_keeps_the_share_of_all_its_layers():
+    layers = [
+        {"name": "a", "stage": "neck", "before": 90, "after": 9, "scale": 32},
+        {"name": "b", "stage": "head", "before": 10, "after": 1, "scale": 32},
+        {"name": "c", "stage": "head", "before": 10, "after": 5, "scale": 8},
+        {"name": "d", "stage": "neck", "before": 10, "after": 10, "scale": None},
+    ]
+    assert scales({"layers": layers}) == [(8, 0.5), (32, 0.1)]
+    assert scales(made_up()) == []
 
 
 def test_a_larger_degradation_is_worse_for_a_loss_and_for_an_accuracy():

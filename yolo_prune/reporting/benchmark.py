@@ -6,15 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-import plotly.graph_objects as go
 from rich import box
 from rich.table import Table
 
-from yolo_prune.reporting.charts import Charts, empty_figure
+from yolo_prune.reporting.chart import Chart, Point, Series
+from yolo_prune.reporting.charts import xy_chart
 from yolo_prune.reporting.page import write_page
-from yolo_prune.reporting.palette import Palette
+from yolo_prune.reporting.palette import series_color
 
-COLUMNS = ("file", "runtime", "precision", "pixels", "size", "time of one image", "spread", "ratio")
+NAMES = ("file", "runtime", "precision")
 
 
 def benchmark_table(measured: dict[str, Any]) -> Table:
@@ -22,7 +22,7 @@ def benchmark_table(measured: dict[str, Any]) -> Table:
     threads = f", {measured['threads']} threads" if measured["threads"] else ""
     table = Table(title=f"on {measured['device']}{threads}", title_justify="left", box=box.SIMPLE)
     for column in columns(measured):
-        table.add_column(column, justify="left" if column in COLUMNS[:3] else "right")
+        table.add_column(column, justify="left" if column in NAMES else "right")
     for row in rows(measured):
         table.add_row(*row)
     return table
@@ -30,7 +30,8 @@ def benchmark_table(measured: dict[str, Any]) -> Table:
 
 def columns(measured: dict[str, Any]) -> tuple[str, ...]:
     """Return the headings of the table."""
-    return (*COLUMNS, measured["metric"]["title"]) if measured["data"] else COLUMNS
+    metric = (measured["metric"]["title"],) if measured["data"] else ()
+    return (*NAMES, "time of\none image", "ratio", *metric, "spread", "pixels", "size")
 
 
 def rows(measured: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -38,12 +39,12 @@ def rows(measured: dict[str, Any]) -> list[tuple[str, ...]]:
     cells = []
     for file in measured["files"]:
         star = "*" if file["disturbed"] else ""
-        row = (
-            Path(file["path"]).name, file["runtime"], file["precision"], str(file["imgsz"]),
-            f"{file['size_bytes'] / 1e6:.2f} MB", f"{file['median_ms']:.2f} ms{star}", f"{file['spread_ms']:.2f} ms",
-            f"{file['ratio']:.3f}",
-        )  # fmt: skip
-        cells.append((*row, f"{file['map50_95']:.3f}") if measured["data"] else row)
+        metric = (f"{file['map50_95']:.3f}",) if measured["data"] else ()
+        cells.append((
+            Path(file["path"]).name, file["runtime"], file["precision"], f"{file['median_ms']:.2f} ms{star}",
+            f"{file['ratio']:.3f}", *metric, f"{file['spread_ms']:.2f} ms", str(file["imgsz"]),
+            f"{file['size_bytes'] / 1e6:.2f} MB",
+        ))  # fmt: skip
     return cells
 
 
@@ -52,7 +53,7 @@ def write_benchmark(measured: dict[str, Any], path: Path) -> Path:
     return write_page(
         path,
         "benchmark.html",
-        lambda palette: _charts(measured, palette),
+        {"plot": _chart(measured)} if measured["data"] else {},
         measured=measured,
         columns=columns(measured),
         rows=rows(measured),
@@ -60,22 +61,16 @@ def write_benchmark(measured: dict[str, Any], path: Path) -> Path:
     )
 
 
-def _charts(measured: dict[str, Any], palette: Palette) -> Charts:
-    if not measured["data"]:
-        return {}
-    figure, files = empty_figure(palette, 420), measured["files"]
-    figure.add_trace(
-        go.Scatter(
-            x=[file["median_ms"] for file in files],
-            y=[file["map50_95"] for file in files],
-            error_x={"array": [file["spread_ms"] / 2 for file in files], "color": palette.soft},
-            text=[f"{Path(file['path']).name} ({file['precision']})" for file in files],
-            mode="markers+text",
-            textposition="top center",
-            marker={"size": 10, "color": palette.series[0]},
-            hovertemplate="%{text}: %{x:.2f} ms, %{y:.3f}<extra></extra>",
-        )
-    )
-    figure.update_xaxes(title_text="time of one image, ms", rangemode="tozero")
-    figure.update_yaxes(title_text=measured["metric"]["title"])
-    return {"plot": figure}
+def _chart(measured: dict[str, Any]) -> Chart:
+    title = measured["metric"]["title"]
+    points = [Point(file["median_ms"], file["map50_95"], _tip(file, title), _name(file)) for file in measured["files"]]
+    return xy_chart("time of one image, ms", title, [Series("files", series_color(0), points)], zero=False)
+
+
+def _name(file: dict[str, Any]) -> str:
+    return f"{Path(file['path']).name} ({file['precision']})"
+
+
+def _tip(file: dict[str, Any], title: str) -> str:
+    time = f"{file['median_ms']:.2f} ms, spread {file['spread_ms']:.2f} ms"
+    return f"{_name(file)}\n{title} {file['map50_95']:.3f}\n{time}"

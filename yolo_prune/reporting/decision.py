@@ -3,55 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from yolo_prune.reporting.series import metric_value
+from yolo_prune.reporting.series import metric_value, ratio_of
+from yolo_prune.reporting.table import filled
 
 Summary = Mapping[str, Any]
 Sizes = tuple[int | None, int | None]  # bytes of the checkpoints of the base and of the slimmed model
 
 
-def columns(summary: Summary) -> tuple[str, ...]:
-    """Return the headings of the table."""
-    return ("format", "model", "latency", "ratio", "predicted", "size", summary["metric"]["title"], "difference")
+class Row(NamedTuple):
+    """One model in one format, as the table shows it. A dash stands where nothing was measured."""
+
+    format: str
+    model: str
+    latency: str
+    ratio: str
+    metric: str
+    size: str
+    predicted: str
+    difference: str
 
 
-def rows(summary: Summary, sizes: Sizes) -> list[tuple[str, ...]]:
-    """Return the cells of the table, row by row, with a dash where nothing was recorded.
+def decision(summary: Summary, sizes: Sizes) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and the rows of the table. Columns in which nothing was measured are omitted.
 
     Args:
         summary: of the run.
         sizes: bytes of the checkpoints.
     """
-    return [*_pytorch(summary, sizes), *_exports(summary), *_smaller(summary)]
+    title = summary["metric"]["title"]
+    columns = Row("format", "model", "latency", "of the\nbase", title, "size", "predicted", "difference")
+    rows = [*_pytorch(summary, sizes), *_exports(summary), *_smaller(summary)]
+    return filled(columns, rows)
 
 
-def _pytorch(summary: Summary, sizes: Sizes) -> Iterator[tuple[str, ...]]:
+def has_float32(summary: Summary) -> bool:
+    """Whether there is an export in single precision, which is larger than the checkpoint."""
+    return any(export.get("precision", "fp32") == "fp32" for export in summary.get("exports") or [])
+
+
+def _pytorch(summary: Summary, sizes: Sizes) -> Iterator[Row]:
     base, final, key = summary["base"], summary["final"], summary["metric"]["key"]
     base_ms = final.get("base_latency_ms") or base["latency_ms"]
-    ratio = final.get("latency_ratio") or _ratio(base_ms, final["latency_ms"])
-    yield _row("PyTorch", "base", base_ms, 1.0 if base_ms else None, sizes[0], metric_value(base, key))
-    yield _row("PyTorch", "slimmed", final["latency_ms"], ratio, sizes[1], metric_value(final, key))
+    ratio = final.get("latency_ratio") or ratio_of(base_ms, final["latency_ms"])
+    yield _row("PyTorch", "base", base_ms, 1.0 if base_ms else None, metric_value(base, key), sizes[0])
+    yield _row("PyTorch", "slimmed", final["latency_ms"], ratio, metric_value(final, key), sizes[1])
 
 
-def _exports(summary: Summary) -> Iterator[tuple[str, ...]]:
+def _exports(summary: Summary) -> Iterator[Row]:
     for export in summary.get("exports") or []:
         precision = export.get("precision", "fp32")
         name = export["format"] if precision == "fp32" else f"{export['format']}, {precision}"
         base_ms, own_ms = export.get("base_latency_ms"), export["latency_ms"]
         if base_ms is not None:
-            yield _row(name, "base", base_ms, 1.0, export.get("base_size_bytes"), export.get("base_map50_95"))
-        ratio = export.get("latency_ratio") or _ratio(base_ms, own_ms)
-        predicted = _ratio((summary.get("profile") or {}).get("base_ms"), export.get("predicted_latency_ms"))
-        yield _row(name, "slimmed", own_ms, ratio, export["size_bytes"], export.get("map50_95"), predicted,
+            yield _row(name, "base", base_ms, 1.0, export.get("base_map50_95"), export.get("base_size_bytes"))
+        ratio = export.get("latency_ratio") or ratio_of(base_ms, own_ms)
+        predicted = ratio_of((summary.get("profile") or {}).get("base_ms"), export.get("predicted_latency_ms"))
+        yield _row(name, "slimmed", own_ms, ratio, export.get("map50_95"), export["size_bytes"], predicted,
                    export["max_abs_diff"])  # fmt: skip
 
 
-def _smaller(summary: Summary) -> Iterator[tuple[str, ...]]:
+def _smaller(summary: Summary) -> Iterator[Row]:
     for smaller in summary.get("smaller_images") or []:
-        title = f"base on images of {smaller['imgsz']:g} px"
+        title = f"base at {smaller['imgsz']:g} px"
         runtime = "PyTorch" if smaller["runtime"] == "pytorch" else smaller["runtime"]
-        yield _row(runtime, title, smaller["latency_ms"], smaller["latency_ratio"], None, smaller["metric"])
+        yield _row(runtime, title, smaller["latency_ms"], smaller["latency_ratio"], smaller["metric"], None)
 
 
 def _row(
@@ -59,25 +76,21 @@ def _row(
     model: str,
     ms: float | None,
     ratio: float | None,
-    size: int | None,
     metric: float | None,
+    size: int | None,
     predicted: float | None = None,
     difference: float | None = None,
-) -> tuple[str, ...]:
-    return (
+) -> Row:
+    return Row(
         name,
         model,
         _text(ms, ".1f", " ms"),
         _text(ratio and 100 * ratio, ".1f", " %"),
-        _text(predicted and 100 * predicted, ".1f", " %"),
-        _text(size and size / 1e6, ".2f", " MB"),
         _text(metric, ".3f"),
+        _text(size and size / 1e6, ".2f", " MB"),
+        _text(predicted and 100 * predicted, ".1f", " %"),
         _text(difference, ".2g"),
     )
-
-
-def _ratio(before: float | None, after: float | None) -> float | None:
-    return after / before if before and after is not None else None
 
 
 def _text(value: float | None, spec: str, unit: str = "") -> str:

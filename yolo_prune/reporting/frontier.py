@@ -6,16 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-import plotly.graph_objects as go
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 
 from yolo_prune.files import atomic
-from yolo_prune.reporting.charts import Charts, add_macs_of, empty_figure
+from yolo_prune.reporting.chart import Chart, Point, Rule, Series
+from yolo_prune.reporting.charts import xy_chart
 from yolo_prune.reporting.page import write_page
-from yolo_prune.reporting.palette import LIGHT, Palette
+from yolo_prune.reporting.palette import LIGHT, series_color
 from yolo_prune.reporting.plots import DPI, canvas, legend, style
 
 COSTS = {"macs": (1e9, "G MACs", ".3f"), "latency_ms": (1, "ms, predicted", ".2f")}  # scale, title, format
@@ -35,10 +35,10 @@ def frontier_table(measured: dict[str, Any]) -> Table:
 
 def columns(measured: dict[str, Any]) -> list[str]:
     """Return the headings of the table."""
-    latency = [f"time, ms ({measured['profile']}, predicted)"] if measured["profile"] else []
-    estimate = ["after recovery, estimated"] if measured["recovered"] is not None else []
-    return ["model", "", "pixels", "G MACs", "M parameters", "MB", *latency, metric(measured), "lost (90 % interval)",
-            *estimate]  # fmt: skip
+    latency = ["time, ms\n(predicted)"] if measured["profile"] else []
+    estimate = ["after recovery,\nestimated"] if measured["recovered"] is not None else []
+    return ["model", "", metric(measured), "lost\n(90 % interval)", *estimate, *latency, "G MACs", "M\nparameters",
+            "MB"]  # fmt: skip
 
 
 def rows(measured: dict[str, Any]) -> list[list[str]]:
@@ -49,13 +49,14 @@ def rows(measured: dict[str, Any]) -> list[list[str]]:
 def _row(measured: dict[str, Any], point: dict[str, Any]) -> list[str]:
     base = measured["base"]
     name = "base" if point.get("plan") is None else f"plan {Path(point['plan']).stem} %"
+    name = name if point["imgsz"] == base["imgsz"] else f"{name} at {point['imgsz']} px"
     mark = "knee" if point.get("knee") else "best" if point.get("front") else ""
     latency = [] if not measured["profile"] else [_share(point["latency_ms"], base["latency_ms"], ".2f")]
     estimate = [] if measured["recovered"] is None else [_text(point.get("estimated"), ".3f")]
     return [
-        name, mark, str(point["imgsz"]), _share(point["macs"] / 1e9, base["macs"] / 1e9, ".3f"),
-        f"{point['params'] / 1e6:.2f}", f"{point['size_bytes'] / 1e6:.2f}", *latency, f"{point['map50_95']:.3f}",
-        _drop(point.get("drop")), *estimate,
+        name, mark, f"{point['map50_95']:.3f}", _drop(point.get("drop")), *estimate, *latency,
+        _share(point["macs"] / 1e9, base["macs"] / 1e9, ".3f"), f"{point['params'] / 1e6:.2f}",
+        f"{point['size_bytes'] / 1e6:.2f}",
     ]  # fmt: skip
 
 
@@ -66,8 +67,9 @@ def metric(measured: dict[str, Any]) -> str:
 
 def _title(measured: dict[str, Any]) -> str:
     return (
-        f"{Path(measured['model']).name}: what is there for what cost, without training, judged on "
+        f"{Path(measured['model']).name}: {metric(measured)} at each cost without training, on "
         f"{measured['images']} held-out training images"
+        + (f", time predicted for {measured['profile']}" if measured["profile"] else "")
     )
 
 
@@ -129,7 +131,7 @@ def write_frontier(measured: dict[str, Any], directory: Path) -> Path:
     return write_page(
         directory / "frontier.html",
         "frontier.html",
-        lambda palette: _charts(measured, palette),
+        {cost: _chart(measured, cost) for cost in costs(measured)},
         measured=measured,
         name=Path(measured["model"]).name,
         metric=metric(measured),
@@ -140,28 +142,17 @@ def write_frontier(measured: dict[str, Any], directory: Path) -> Path:
     )
 
 
-def _charts(measured: dict[str, Any], palette: Palette) -> Charts:
-    return {cost: _chart(measured, cost, palette) for cost in costs(measured)}
-
-
-def _chart(measured: dict[str, Any], cost: str, palette: Palette) -> go.Figure:
+def _chart(measured: dict[str, Any], cost: str) -> Chart:
     _, title, spec = COSTS[cost]
-    figure = empty_figure(palette, 420)
-    for (name, points), color in zip(lines(measured, cost).items(), palette.series, strict=False):
-        x, y = zip(*points, strict=True)
-        figure.add_scatter(
-            name=name, x=x, y=y, mode="lines+markers", marker_size=8,
-            line={"color": color, "width": 2, "dash": "dot" if "estimated" in name else "solid"},
-            hovertemplate=f"{metric(measured)} %{{y:.3f}}<br>%{{x:{spec}}} {title}<extra>{name}</extra>",
-        )  # fmt: skip
+    series = []
+    for number, (name, points) in enumerate(lines(measured, cost).items()):
+        shown = [Point(x, y, f"{name}\n{metric(measured)} {y:.3f}\n{x:{spec}} {title}") for x, y in points]
+        series.append(Series(name, series_color(number), shown, "dotted" if "estimated" in name else "solid"))
     if (marked := knee_of(measured, cost)) is not None:
-        ring = {"size": 18, "symbol": "circle-open", "color": palette.text, "line": {"width": 2}}
-        figure.add_scatter(name="knee", x=marked[:1], y=marked[1:], mode="markers", marker=ring, hoverinfo="skip")
-    if cost == "macs" and measured["reference"]:
-        add_macs_of(figure, measured["reference"], palette)
-    figure.update_xaxes(title=title, rangemode="tozero")
-    figure.update_yaxes(title=metric(measured), rangemode="tozero")
-    return figure
+        series.append(Series("knee", "text", [Point(*marked, "knee")], shape="circle"))
+    reference = measured["reference"] if cost == "macs" else None
+    rules = [Rule(reference["macs"] / 1e9, reference["name"], "other")] if reference else []
+    return xy_chart(title, metric(measured), series, rules)
 
 
 def _picture(measured: dict[str, Any]) -> Figure:

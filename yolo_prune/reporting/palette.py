@@ -13,6 +13,7 @@ class Palette:
         page: the background of the page.
         surface: the background of a card.
         line: thin lines.
+        shade: the shadow at the side of a table that goes on.
         text: text.
         soft: less important text.
         before: the base.
@@ -26,6 +27,7 @@ class Palette:
     page: str
     surface: str
     line: str
+    shade: str
     text: str
     soft: str
     before: str
@@ -40,6 +42,7 @@ LIGHT = Palette(
     page="#f6f7f9",
     surface="#ffffff",
     line="#dde2e8",
+    shade="#9aa5b1",
     text="#1a2028",
     soft="#586473",
     before="#a3aebb",
@@ -53,6 +56,7 @@ DARK = Palette(
     page="#0e1217",
     surface="#161b22",
     line="#2a323c",
+    shade="#55606c",
     text="#e7ecf2",
     soft="#9ba8b7",
     before="#66727f",
@@ -62,3 +66,8 @@ DARK = Palette(
     other="#dcb04a",
     series=("#5ea4ff", "#f08a62", "#4cc79a", "#b992f5", "#dcb04a", "#ef82b9", "#55c3d4", "#9ba8b7"),
 )  # fmt: skip
+
+
+def series_color(number: int) -> str:
+    """Return the name of the colour of a run, of as many as there are; they repeat."""
+    return f"series-{number % len(LIGHT.series)}"

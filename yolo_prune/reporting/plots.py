@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 
 from yolo_prune.errors import RequestError
 from yolo_prune.files import atomic
+from yolo_prune.reporting.classes import per_class
 from yolo_prune.reporting.palette import LIGHT
 from yolo_prune.reporting.series import (
     HELD_LABEL,
     is_comparable,
     layer_positions,
     layers_by_stage,
-    per_class,
+    result_point,
     rounds_with_scores,
     shortened,
     threshold,
@@ -61,8 +62,8 @@ def write_plots(summary: dict[str, Any], directory: Path) -> list[Path]:
 def trajectory_plot(summary: dict[str, Any]) -> Figure:
     """Return a plot of the task's metric against MACs over the rounds, with the next smaller stock model."""
     points = trajectory(summary)
-    base, final = points[0], points[-1]
-    rounds = [point for point in points if point.name not in ("base", "final")]
+    base, *rounds = points
+    result = result_point(summary)
     fine_tuned = was_fine_tuned(summary)
     figure, axes = _figure(8, 4.5)
     if fine_tuned:
@@ -71,15 +72,15 @@ def trajectory_plot(summary: dict[str, Any]) -> Figure:
         x = [value / 1e9 for value in macs]
         axes.plot(x, metrics, "o:", color=LIGHT.removed, mfc="none", label="before fine-tuning")
     axes.plot(
-        [point.macs / 1e9 for point in (base, *rounds)],
-        [point.metric for point in (base, *rounds)],
+        [point.macs / 1e9 for point in points],
+        [point.metric for point in points],
         "o-",
         color=LIGHT.after,
         label="after fine-tuning" if fine_tuned else "slimmed, not fine-tuned",
     )
     axes.plot(base.macs / 1e9, base.metric, "o", color=LIGHT.before, ms=9, label="base")
-    if final.name == "final":
-        axes.plot(final.macs / 1e9, final.metric, "D", color=LIGHT.after, ms=8, label="final")
+    if result is not None:
+        axes.plot(result.macs / 1e9, result.metric, "D", color=LIGHT.after, ms=8, label="result")
     reference = summary.get("reference")
     if reference:
         x = reference["macs"] / 1e9

@@ -16,16 +16,20 @@ STAGE = record_of(
     {
         "metrics": FIGURES, "metrics_before_training": FIGURES, "per_class": FIGURES, "checkpoint": optional(text),
         "map50_95_pycocotools": optional(number), "training_kept": optional(number),
-        "agreement": optional(number), "drop": optional(DROP),
+        "class_details": optional(dict_of(FIGURES)), "agreement": optional(number), "drop": optional(DROP),
         "base_latency_ms": optional(positive), "latency_ratio": optional(positive),
     },
 )  # fmt: skip
 PUBLISHED = record_of({"title": text, "value": number, "data": text, "imgsz": number, "source": link})
 REFERENCE = record_of({"name": text, "macs": positive, "params": positive, "published": optional(PUBLISHED)})
-LAYER = record_of({"name": text, "stage": text, "before": positive, "after": number})
+LAYER = record_of({"name": text, "stage": text, "before": positive, "after": number}, {"scale": optional(positive)})
 COUNTS = list_of(number)
 SCORES = record_of({"edges": COUNTS, "removed": COUNTS, "kept": COUNTS, "held": COUNTS, "title": text})
-EXAMPLE = record_of({"name": text, "base": text, "final": text})
+BOXES = optional(record_of({"boxes": number}, {"labelled": optional(number)}))
+EXAMPLE = record_of(
+    {"name": text, "base": text, "final": text},
+    {"labels": optional(text), "lost": BOXES, "new": BOXES, "classes": optional(dict_of(text))},
+)
 EXPORT = record_of(
     {"format": text, "size_bytes": optional(number), "max_abs_diff": optional(number), "latency_ms": optional(number)},
     {
@@ -52,7 +56,8 @@ SUMMARY = record_of(
         "prepared": optional(STAGE), "options": optional(dict_of(anything)),
         "reference": optional(REFERENCE), "stock": optional(text), "notes": optional(list_of(text)),
         "layers": optional(list_of(LAYER)), "scores": optional(list_of(optional(SCORES))),
-        "examples": optional(list_of(EXAMPLE)), "exports": optional(list_of(EXPORT)), "versions": dict_of(text),
+        "examples": optional(list_of(EXAMPLE)), "examples_from": optional(number),
+        "exports": optional(list_of(EXPORT)), "versions": dict_of(text),
         "smaller_images": optional(list_of(SMALLER)), "profile": optional(PROFILE),
         "predict_ms": optional(record_of({"base": PARTS, "final": PARTS})),
     },

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 STAGES = ("backbone", "neck", "head")
 HELD_LABEL = "kept: its layer is at its limit"
+
+GUTTED = 0.2  # share of the channels of a detection scale, below which a page warns
 
 # The conditions under which accuracies of detection models on COCO are published.
 COCO_CLASSES = 80
@@ -27,25 +28,33 @@ class Point(NamedTuple):
     metric: float
 
 
-class ClassAP(NamedTuple):
-    """The AP of one class, of the base and of the slimmed model."""
-
-    name: str
-    before: float
-    after: float
-
-    @property
-    def change(self) -> float:
-        """Return the difference; negative for a drop."""
-        return self.after - self.before
-
-
 def stages(summary: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return the models that the run measured, each with its name, in the order of the run."""
+    """Return the models that the run measured, each with its name, in the order of the run.
+
+    The result is "final" where it is none of the others, as in a plan without a run.
+    """
+    return [*_before_the_end(summary), *([] if _same_as_result(summary) else [("final", summary["final"])])]
+
+
+def result_name(summary: dict[str, Any]) -> str:
+    """Return the name of the stage that became the result, as `stages` gives it."""
+    return _same_as_result(summary) or "final"
+
+
+def _before_the_end(summary: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     named = [("base", summary["base"])]
     named += [("prepared", summary["prepared"])] if summary.get("prepared") else []
-    named += [(f"round {i}", stage) for i, stage in enumerate(summary["rounds"], start=1)]
-    return named + ([("final", summary["final"])] if summary["final"] else [])
+    return named + [(f"round {i}", stage) for i, stage in enumerate(summary["rounds"], start=1)]
+
+
+def _same_as_result(summary: dict[str, Any]) -> str | None:
+    """Return the name of the last stage with all values of the result, but for the file that holds it."""
+
+    def values(stage: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in stage.items() if name != "checkpoint"}
+
+    same = [name for name, stage in _before_the_end(summary) if values(stage) == values(summary["final"])]
+    return same[-1] if same else None
 
 
 def metric_value(stage: dict[str, Any], key: str, metrics: str = "metrics") -> float | None:
@@ -59,6 +68,11 @@ def metric_value(stage: dict[str, Any], key: str, metrics: str = "metrics") -> f
     return (stage.get(metrics) or {}).get(key)
 
 
+def ratio_of(before: float | None, after: float | None) -> float | None:
+    """Return after / before, or None where one of them was not measured."""
+    return after / before if before and after is not None else None
+
+
 def trajectory(summary: dict[str, Any]) -> list[Point]:
     """Return a point for each measured model of the run; an empty list if the metric was never measured."""
     key = summary["metric"]["key"]
@@ -67,6 +81,11 @@ def trajectory(summary: dict[str, Any]) -> list[Point]:
         for name, stage in stages(summary)
         if (metric := metric_value(stage, key)) is not None
     ]
+
+
+def result_point(summary: dict[str, Any]) -> Point | None:
+    """Return the point of the result; None if its metric was not measured."""
+    return next((point for point in trajectory(summary) if point.name == result_name(summary)), None)
 
 
 def was_fine_tuned(summary: dict[str, Any]) -> bool:
@@ -88,6 +107,20 @@ def layers_by_stage(summary: dict[str, Any]) -> list[tuple[str, list[dict[str, A
     return [(stage, members) for stage, members in grouped if members]
 
 
+def scales(summary: dict[str, Any]) -> list[tuple[int, float]]:
+    """Return the stride in pixels of each scale of detection, and the share of the channels of its layers that is kept.
+
+    The list is empty where the run did not record which layers belong to a scale.
+    """
+    layers = [layer for layer in summary.get("layers") or [] if layer.get("scale")]
+    strides = sorted({layer["scale"] for layer in layers})
+    return [(stride, _share_kept([layer for layer in layers if layer["scale"] == stride])) for stride in strides]
+
+
+def _share_kept(layers: Sequence[dict[str, Any]]) -> float:
+    return sum(layer["after"] for layer in layers) / sum(layer["before"] for layer in layers)
+
+
 def layer_positions(grouped: list[tuple[str, list[dict[str, Any]]]]) -> list[list[float]]:
     """Return the positions of the layers' bars, a list for each stage, with a gap between the stages."""
     positions, start = [], 0.0
@@ -100,11 +133,6 @@ def layer_positions(grouped: list[tuple[str, list[dict[str, Any]]]]) -> list[lis
 def rounds_with_scores(summary: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
     """Return the number of each round that recorded a histogram of its scores, with that histogram."""
     return [(i, scores) for i, scores in enumerate(summary.get("scores") or [], start=1) if scores]
-
-
-def bin_centres(edges: Sequence[float]) -> list[float]:
-    """Return the centres of a histogram's bins."""
-    return [(low + high) / 2 for low, high in pairwise(edges)]
 
 
 def threshold(scores: dict[str, Any]) -> float:
@@ -121,14 +149,6 @@ def threshold(scores: dict[str, Any]) -> float:
 def measures_agreement(summary: dict[str, Any]) -> bool:
     """Whether agreement with the original was measured."""
     return summary["base"].get("agreement") is not None
-
-
-def per_class(summary: dict[str, Any]) -> list[ClassAP]:
-    """Return the AP of each class that was measured for the base and the slimmed model, with the largest drop first."""
-    before, after = (summary[name].get("per_class") or {} for name in ("base", "final"))
-    measured = [name for name, value in before.items() if value is not None and after.get(name) is not None]
-    classes = [ClassAP(name, before[name], after[name]) for name in measured]
-    return sorted(classes, key=lambda item: item.change)
 
 
 def changes(analysis: dict[str, Any]) -> list[list[float | None]]:

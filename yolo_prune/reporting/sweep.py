@@ -12,9 +12,10 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from yolo_prune.reporting.charts import Charts, empty_figure
+from yolo_prune.reporting.chart import Point, Series
+from yolo_prune.reporting.charts import Charts, xy_chart
 from yolo_prune.reporting.page import write_page
-from yolo_prune.reporting.palette import Palette
+from yolo_prune.reporting.palette import series_color
 
 SEED = "seed"  # the option that runs of one configuration differ in
 
@@ -43,7 +44,8 @@ def sweep_table(record: dict[str, Any]) -> Table:
 
 def columns(record: dict[str, Any]) -> list[str]:
     """Return the headings: the varied options, and what was measured."""
-    return [*_varied(record), "runs", "G MACs", "M parameters", record["metric"] or "metric", "agreement", "time"]
+    return [*_varied(record), "runs", record["metric"] or "metric", "share of the\nbase's time", "G MACs",
+            "M parameters", "agreement"]  # fmt: skip
 
 
 def rows(record: dict[str, Any]) -> list[list[str]]:
@@ -54,8 +56,8 @@ def rows(record: dict[str, Any]) -> list[list[str]]:
         failed = len(runs) - len(done)
         count = f"{len(done)}" + (f", {failed} failed" if failed else "")
         cells.append([
-            *values, count, _mean(done, "macs", 1e9, ".3f"), _mean(done, "params", 1e6, ".2f"),
-            _mean(done, "metric", 1, ".3f"), _mean(done, "agreement", 1, ".3f"), _mean(done, "latency_ratio", 1, ".2f"),
+            *values, count, _mean(done, "metric", 1, ".3f"), _mean(done, "latency_ratio", 1, ".2f"),
+            _mean(done, "macs", 1e9, ".3f"), _mean(done, "params", 1e6, ".2f"), _mean(done, "agreement", 1, ".3f"),
         ])  # fmt: skip
     return cells
 
@@ -85,30 +87,32 @@ def write_sweep(record: dict[str, Any], path: Path) -> Path:
     runs = [[*(str(run["options"][name]) for name in record["varied"]), run["state"], run["error"] or run["directory"]]
             for run in record["runs"]]  # fmt: skip
     return write_page(
-        path, "sweep.html", lambda palette: _charts(record, palette), record=record, columns=columns(record),
-        rows=rows(record), run_columns=[*record["varied"], "state", "directory"], runs=runs,
+        path, "sweep.html", _charts(record), record=record, columns=columns(record), rows=rows(record),
+        names=max(len(_varied(record)), 1), run_columns=[*record["varied"], "state", "directory"], runs=runs,
         raw=json.dumps(record, indent=2),
     )  # fmt: skip
 
 
-def _charts(record: dict[str, Any], palette: Palette) -> Charts:
-    charts = {}
+def _charts(record: dict[str, Any]) -> Charts:
+    charts: Charts = {}
     for cost, title, scale in (("macs", "G MACs", 1e9), ("latency_ratio", "share of the base's time", 1)):
-        figure = empty_figure(palette, 420)
-        for number, (values, runs) in enumerate(_configurations(record).items()):
-            done = [run for run in runs if run["metric"] is not None and run[cost] is not None]
-            if done:
-                figure.add_scatter(
-                    name=", ".join(values) or "runs", x=[run[cost] / scale for run in done],
-                    y=[run["metric"] for run in done], mode="markers", text=[run["name"] for run in done],
-                    marker={"size": 10, "color": palette.series[number % len(palette.series)]},
-                    hovertemplate="%{text}<br>%{x:.3f}, %{y:.3f}<extra></extra>",
-                )  # fmt: skip
-        if figure.data:
-            front = sorted((run[cost] / scale, run["metric"]) for run in record["runs"] if cost in run["front"])
-            x, y = zip(*front, strict=True)
-            figure.add_scatter(name="best", x=x, y=y, mode="lines", line={"color": palette.soft, "dash": "dot"})
-            figure.update_xaxes(title=title)
-            figure.update_yaxes(title=record["metric"])
-            charts[cost] = figure
+        series = [
+            Series(", ".join(values) or "runs", series_color(number), points)
+            for number, (values, runs) in enumerate(_configurations(record).items())
+            if (points := [_point(run, cost, scale, record["metric"]) for run in runs if _has(run, cost)])
+        ]
+        if series:
+            front = [_point(run, cost, scale, record["metric"]) for run in record["runs"] if cost in run["front"]]
+            series.append(Series("best", "soft", sorted(front), "dotted", shape=""))
+            charts[cost] = xy_chart(title, record["metric"], series, zero=False)
     return charts
+
+
+def _has(run: dict[str, Any], cost: str) -> bool:
+    return run["metric"] is not None and run[cost] is not None
+
+
+def _point(run: dict[str, Any], cost: str, scale: float, metric: str) -> Point:
+    x, y = run[cost] / scale, run["metric"]
+    taken = f"{x:.3f} G MACs" if cost == "macs" else f"{x:.0%} of the base's time"
+    return Point(x, y, f"{run['name']}\n{metric} {y:.3f}\n{taken}")

@@ -1,4 +1,4 @@
-"""The verdict of a run: one sentence on what was gained and lost, and one on what else there is."""
+"""The verdict of a run: what was gained, what was lost, and what else there is, in a few sentences."""
 
 from __future__ import annotations
 
@@ -13,30 +13,41 @@ SAME = 0.02  # of the base's latency: a smaller difference is not called faster
 
 def verdict(summary: Summary) -> list[str]:
     """Return the sentences, those that the summary has figures for."""
-    return [
-        sentence for sentence in (_gained_and_lost(summary), _held_out(summary), _smaller_images(summary)) if sentence
-    ]
+    sentences = (_gained(summary), _lost(summary), _unknown(summary), _held_out(summary), _smaller_images(summary))
+    return [sentence for sentence in sentences if sentence]
 
 
-def _gained_and_lost(summary: Summary) -> str:
-    base, final, key = summary["base"], summary["final"], summary["metric"]["key"]
-    before, after = metric_value(base, key), metric_value(final, key)
-    title = summary["metric"]["title"]
-    if before is None or after is None:
+def _gained(summary: Summary) -> str:
+    base, final = summary["base"], summary["final"]
+    kept, taken = f"The slimmed model keeps {final['macs'] / base['macs']:.0%} of the MACs", _latency(summary)
+    return f"{kept} and {taken}." if taken else f"{kept}."
+
+
+def _lost(summary: Summary) -> str:
+    """Return what it loses of the task's metric, or else of agreement with the original."""
+    title, before, after = summary["metric"]["title"], *_metrics(summary)
+    if None in (before, after):
         title = "agreement with the original"
-        before, after = base.get("agreement"), final.get("agreement")
-    kept = f"keeps {final['macs'] / base['macs']:.0%} of the MACs"
-    gained = _latency(summary)
-    parts = [f"The slimmed model {kept}", gained] if gained else [f"The slimmed model {kept}"]
-    text = " and ".join(parts)
-    if before is None or after is None:
-        return f"{text}."
+        before, after = summary["base"].get("agreement"), summary["final"].get("agreement")
+    if None in (before, after):
+        return ""
     change = (
         "has the same"
         if abs(after - before) < 5e-4
         else f"{'loses' if after < before else 'gains'} {abs(after - before):.3f} of"
     )
-    return f"{text}. It {change} {title} ({before:.3f} before, {after:.3f} after)."
+    return f"It {change} {title} ({before:.3f} before, {after:.3f} after)."
+
+
+def _unknown(summary: Summary) -> str:
+    """Return that its accuracy is unknown, if it is."""
+    unknown = "Its accuracy is unknown: it was not measured on labelled images."
+    return unknown if _metrics(summary)[1] is None else ""
+
+
+def _metrics(summary: Summary) -> tuple[float | None, float | None]:
+    base, final = (metric_value(summary[name], summary["metric"]["key"]) for name in ("base", "final"))
+    return base, final
 
 
 def _latency(summary: Summary) -> str:
@@ -69,8 +80,8 @@ def _held_out(summary: Summary) -> str:
     drop = summary["final"].get("drop")
     if not drop:
         return ""
-    interval = "" if drop["low"] is None else f", {drop['low']:.3f} to {drop['high']:.3f} with a confidence of 90 %"
-    return f"On {drop['images']} training images that were held out it loses {drop['value']:.3f}{interval}."
+    interval = "" if drop["low"] is None else f" ({drop['low']:.3f} to {drop['high']:.3f} with a confidence of 90 %)"
+    return f"On {drop['images']} held-out training images, the loss is {drop['value']:.3f}{interval}."
 
 
 def _smaller_images(summary: Summary) -> str:
@@ -79,12 +90,13 @@ def _smaller_images(summary: Summary) -> str:
     smaller = summary.get("smaller_images") or []
     if metric is None or not smaller:
         return ""
+    title = summary["metric"]["title"]
     as_fast = [each for each in smaller if each["latency_ratio"] <= each["slimmed_ratio"] + SAME]
     if not as_fast:
         return "None of the smaller image sizes that were tried makes the base as fast."
     best = max(as_fast, key=lambda each: each["metric"])
     words = "more" if best["metric"] > metric else "less"
     return (
-        f"The base on images of {best['imgsz']:g} pixels is as fast ({best['latency_ratio']:.0%}) and {words} accurate "
-        f"({best['metric']:.3f})."
+        f"The base on images of {best['imgsz']:g} pixels takes {best['latency_ratio']:.0%} of its time at "
+        f"{summary['imgsz']:g} pixels, and is {words} accurate than the slimmed model ({title} {best['metric']:.3f})."
     )
