@@ -29,6 +29,7 @@ from yolo_prune.recovery.fine_tuning import Training, fine_tune
 from yolo_prune.recovery.objectives import LABELS
 from yolo_prune.reporting.reading import read_progress, read_summary
 from yolo_prune.reporting.report import write_report
+from yolo_prune.reporting.series import GUTTED, scales
 from yolo_prune.run.baselines import beating, measure_smaller_images
 from yolo_prune.run.clock import Clock
 from yolo_prune.run.directory import new_directory
@@ -257,6 +258,16 @@ def _note_harm(run: Run, number: int, stage: Stage) -> None:
         )
 
 
+def _note_scales(run: Run) -> None:
+    """Add a note where few channels are left for the detection of objects of one size."""
+    for stride, share in scales({"layers": run.summary.layers}):
+        if share < GUTTED:
+            run.summary.note(
+                f"the layers that detect at a stride of {stride} pixels keep only {share:.0%} of their channels: look "
+                "at objects of that size before you use the model; a lower --max-layer-ratio keeps more of each layer"
+            )
+
+
 def _save_result(run: Run, plan: PruningPlan, stage: Stage) -> Path:
     """Write plan.json and weights/pruned.pt, and return the path of the latter."""
     summary, request = run.summary, run.request
@@ -274,6 +285,7 @@ def _save_result(run: Run, plan: PruningPlan, stage: Stage) -> Path:
             f"({stage.base_latency_ms:.1f} ms)"
         )
     summary.layers = _layers(request, plan)
+    _note_scales(run)
     summary.exports, summary.smaller_images = [], []
     latency = request.problem.costs.measured.get(Latency.name)
     if latency is not None:

@@ -257,6 +257,8 @@ class Request:
                 f"{zeros:.0%} of the model's weights are zeros, which cost as much as others; only channels whose "
                 "weights are all zero can be removed without loss"
             )
+        if self.dataset is None and not self.options.dry_run:
+            notes.append("there are no labelled images (--data), so that accuracy is unknown")
         if self.unlabelled:
             notes.append(
                 f"the images in {self.dataset.yaml} have no labels, so that accuracy is unknown; agreement with the "

@@ -175,10 +175,7 @@ class Round:
         start, end = self.request.base.opened(self._before_training), open_trained(self.request.base, trained)
         models = [yolo.model.to(self.request.device).float() for yolo in (start, end)]
         share = best_share(*models, held_out)
-        LOGGER.info(
-            f"{self.title}: {share:.0%} of what the training changed is kept, which loses least on "
-            f"{len(held_out.indices)} held-out training images"
-        )
+        LOGGER.info(f"{self.title}: {_reason(share, len(held_out.indices))}")
         write_json(self._record, self.record | {"training_kept": share})
         self._save(end.around(between(*models, share)), path)
         return path
@@ -198,6 +195,17 @@ class Round:
             "versions": versions(),
             "plan": plan.to_dict(),
         }
+
+
+def _reason(share: float, images: int) -> str:
+    """Return which share of a training is kept, and why."""
+    judged = f"on {images} held-out training images"
+    if share == 1:
+        return f"the whole change that the training made is kept, because the loss {judged} is lowest with it"
+    return (
+        f"{share:.0%} of the change that the training made is kept; the rest is discarded, because the loss {judged} "
+        "is higher with it"
+    )
 
 
 def training_data(request: Request, directory: Path) -> str:
