@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -31,13 +32,13 @@ from yolo_prune.run.options import CHOICE, IMAGES, RESULTS
 @SAFE
 @from_table(["criterion"])
 @click.option("--figure", metavar="NAME", panel=CHOICE, help="What is measured: loss (default, faster) or mAP.")
-@click.option("--out", metavar="FILE", default="sensitivity.html", panel=RESULTS, help="Default: sensitivity.html.")
+@click.option("--out", metavar="FILE", panel=RESULTS, help="The page; default: below Ultralytics' runs directory.")
 @from_table(["verbose"])
 @JSON
 @DEBUG
 @TRAIN_ARGS
 def sensitivity(
-    model: str, out: str, as_json: bool, safe_load: bool, train_args: tuple[str, ...], **options: Any
+    model: str, out: str | None, as_json: bool, safe_load: bool, train_args: tuple[str, ...], **options: Any
 ) -> None:
     """Measure what is lost when one layer alone is cut by 25, 50 and 75 %, without training.
 
@@ -45,11 +46,13 @@ def sensitivity(
     """
     stdout = prepare(as_json, safe_load)
     from yolo_prune import api
+    from yolo_prune.host.settings import new_run_directory
     from yolo_prune.reporting.sensitivity import sensitivity_table, write_sensitivity
 
     options.pop("debug")
-    page = page_path(out)
+    page = out and page_path(out)
     analysis = api.sensitivity(api.load(model), **with_train_args(given(options), train_args))
+    page = page or page_path(str(new_run_directory(f"{Path(model).stem}-sensitivity") / "sensitivity.html"))
     screen = console(stderr=as_json)
     screen.print(sensitivity_table(analysis))
     screen.print(f"page: {write_sensitivity(analysis, page)}")
