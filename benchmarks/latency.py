@@ -61,7 +61,7 @@ def main() -> None:
     args = parser.parse_args()
     print(describe())
     for case in args.cases:
-        bench = _Bench(case, args.out, args.threads, tuple(args.runtimes), args.show)
+        bench = Runs(case, args.out, args.threads, tuple(args.runtimes), args.show)
         by_macs = {
             round_to: [bench.run(f"macs-{share}-{round_to}", target_macs=f"{share}%", round_to=round_to,
                                  export=bench.runtimes) for share in args.macs]
@@ -78,8 +78,16 @@ def main() -> None:
                     print_row(case, runtime, f"{share} %", *_cells(summary, runtime, by_macs))
 
 
-class _Bench:
-    """The runs of one case."""
+class Runs:
+    """The runs of one case, each in a directory of its own.
+
+    Args:
+        case: of CASES.
+        out: directory of all cases.
+        threads: that models are timed with.
+        runtimes: that plans for MACs are exported to.
+        show: whether only finished runs count.
+    """
 
     def __init__(self, case: str, out: Path, threads: int, runtimes: tuple[str, ...], show: bool):
         self.case, self.threads, self.runtimes, self.show = CASES[case], threads, runtimes, show
@@ -95,13 +103,13 @@ class _Bench:
                 resume(directory)
             else:
                 shared = {"data": prepare(self.case.dataset, self.data), "imgsz": self.case.imgsz, "epochs": 0,
-                          "batch": 16, "threads": self.threads}  # fmt: skip
-                YOLO(weights(self.case.checkpoint)).prune(**shared, **options, out=directory)
+                          "batch": 16, "workers": 0, "threads": self.threads}  # fmt: skip
+                YOLO(weights(self.case.checkpoint)).prune(**{**shared, **options}, out=directory)
         return read_json(directory / "summary.json")
 
 
 def _cells(summary: dict[str, Any], runtime: str, by_macs: dict[int, list]) -> list[str]:
-    export = _export(summary, runtime)
+    export = export_of(summary, runtime)
     base, final, measured = summary["base"], summary["final"], export["latency_ratio"]
     macs = final["macs"] / base["macs"]
     predicted = export["predicted_latency_ms"] / summary["profile"]["base_ms"]
@@ -115,10 +123,11 @@ def _cells(summary: dict[str, Any], runtime: str, by_macs: dict[int, list]) -> l
 
 def _point(summary: dict[str, Any], runtime: str) -> tuple[float, float]:
     """Return the latency, as a share of the base's, and the mAP of a run."""
-    return _export(summary, runtime)["latency_ratio"], summary["final"]["map50_95"]
+    return export_of(summary, runtime)["latency_ratio"], summary["final"]["map50_95"]
 
 
-def _export(summary: dict[str, Any], runtime: str) -> dict[str, Any]:
+def export_of(summary: dict[str, Any], runtime: str) -> dict[str, Any]:
+    """Return what a summary records of the export to a runtime."""
     return next(export for export in summary["exports"] if export["format"] == runtime)
 
 

@@ -1,0 +1,109 @@
+"""Do blocks pay? Plans of channels alone against plans of channels and blocks, at the same latency.
+
+    python -m benchmarks.depth --out DIR [--cases bccd-320 coco-mini-320] [--runtimes onnx openvino] [--threads 1]
+                               [--shares 60 45] [--epochs 0] [--show]
+    python -m benchmarks.depth --structure yolov8m yolo11m [--imgsz 320] [--runtimes onnx]
+
+The cases are those of `benchmarks.latency`. Every run is `prune()` for a latency target, once with --no-blocks and once
+with --blocks, both with the same criterion, images and seed. With --epochs, both are recovered alike. A finished run is
+not done again. mAP50-95 is that of val, which nothing is decided by.
+
+--structure has no weights, and so no accuracy. It removes every second block that can be removed from a model of a
+yaml, or so many channels of every layer that the MACs are the same, and times both beside the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would hide the table
+
+from benchmarks.environment import describe
+from benchmarks.latency import CASES, RUNTIMES, Runs, export_of
+from benchmarks.tables import print_header, print_row
+from yolo_prune import YOLO
+from yolo_prune.costs import CostModel
+from yolo_prune.evaluation.export import opened
+from yolo_prune.evaluation.runtimes import Format
+from yolo_prune.evaluation.timing import on_noise, time_alternately
+from yolo_prune.host.residual import residual_blocks
+from yolo_prune.structure import PruningPlan
+
+SECONDS = 12.0  # that three models are timed for
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=["bccd-320", "coco-mini-320"])
+    parser.add_argument("--runtimes", nargs="+", choices=RUNTIMES, default=["onnx", "openvino"])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--shares", nargs="+", type=int, default=[60])
+    parser.add_argument("--epochs", type=int, default=0)
+    parser.add_argument("--structure", nargs="+", default=(), metavar="MODEL")
+    parser.add_argument("--imgsz", type=int, default=320)
+    parser.add_argument("--show", action="store_true")
+    args = parser.parse_args()
+    if not args.structure and args.out is None:
+        parser.error("give --out, or --structure")
+    print(describe())
+    if args.structure:
+        compare_structures(args.structure, args.runtimes, args.imgsz, args.threads)
+    else:
+        compare_plans(args)
+
+
+def compare_plans(args: argparse.Namespace) -> None:
+    """Slim trained models with and without blocks, and print a row for each plan."""
+    print_header("case", "runtime", "asked", "blocks", "removed blocks", "measured", "MACs", "parameters",
+                 "before training", "mAP50-95")  # fmt: skip
+    for case in args.cases:
+        runs = Runs(case, args.out, args.threads, tuple(args.runtimes), args.show)
+        for runtime in args.runtimes:
+            for share in args.shares:
+                for blocks in (False, True):
+                    name = f"{runtime}-{share}-{args.epochs}-{'blocks' if blocks else 'channels'}"
+                    summary = runs.run(name, target_latency=f"{share}%", runtime=runtime, export=(runtime,),
+                                       blocks=blocks, epochs=args.epochs)  # fmt: skip
+                    if summary:
+                        removed = len(PruningPlan.load(runs.out / name / "plan.json").removed_blocks)
+                        print_row(case, runtime, f"{share} %", "yes" if blocks else "no", str(removed),
+                                  *_cells(summary, runtime))  # fmt: skip
+
+
+def _cells(summary: dict[str, Any], runtime: str) -> list[str]:
+    base, final = summary["base"], summary["final"]
+    shares = [export_of(summary, runtime)["latency_ratio"], *(final[key] / base[key] for key in ("macs", "params"))]
+    before = final["map50_95_before_training"]
+    return [*(f"{100 * share:.1f} %" for share in shares), "-" if before is None else f"{before:.3f}",
+            f"{final['map50_95']:.3f}"]  # fmt: skip
+
+
+def compare_structures(models: Sequence[str], runtimes: Sequence[str], imgsz: int, threads: int) -> None:
+    """Time models from a yaml without half of their blocks, and with fewer channels, at the same MACs."""
+    print_header("model", "runtime", "removed blocks", "MACs", "latency without the blocks", "with fewer channels")
+    for name in models:
+        base = YOLO(f"{name}.yaml")
+        blocks = [*residual_blocks(base.model)][::2]
+        shallow = PruningPlan.without_blocks(base.model, blocks).apply(base.model)
+        costs = [CostModel.of(model, imgsz).full["macs"] for model in (base.model, shallow)]
+        narrow = base.prune(target_macs=costs[1], criterion="l2", allocation="uniform", imgsz=imgsz, dry_run=True,
+                            max_layer_ratio=0.9)  # fmt: skip
+        variants = [base, base.around(shallow), base.around(narrow.plan.apply(base.model))]
+        for runtime in runtimes:
+            with ExitStack() as stack:
+                sessions = [stack.enter_context(opened(each, Format(runtime, "fp32"), imgsz, threads))
+                            for each in variants]  # fmt: skip
+                runs = [on_noise(session.run, (1, 3, imgsz, imgsz)) for session in sessions]
+                ratios = [timing.ratio for timing in time_alternately(runs, SECONDS)[1:]]
+            print_row(name, runtime, str(len(blocks)), f"{100 * costs[1] / costs[0]:.1f} %",
+                      *(f"{100 * ratio:.1f} %" for ratio in ratios))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
