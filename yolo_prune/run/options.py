@@ -71,7 +71,7 @@ class Options:
     )  # fmt: skip
     samples: int = option(IMAGES, 256, "N", "Number of calibration images.", check=at_least(2))
     shards: int = option(
-        IMAGES, 1, "N", "Workers of Ray that share the calibration images.",
+        IMAGES, 1, "N", "Workers of Ray that share these images.",
         "Statistics of the parts add up to those of all images. It needs `pip install \"yolo-prune[ray]\"`. The "
         "environment variable `RAY_ADDRESS` names a cluster; by default Ray is started on this machine.",
         at_least(1),
@@ -100,8 +100,8 @@ class Options:
         is_file,
     )  # fmt: skip
     plan: str | None = option(
-        TARGET, None, "FILE", "Remove what a plan says: of frontier, or of another run (plan.json).",
-        "The plan must be of the same model. It takes the place of targets, criterion and limits.",
+        TARGET, None, "FILE", "Remove what this plan.json of another run says.",
+        "It may also be one of the plans of `yolo-prune frontier`. The plan must be of the same model. It takes the place of targets, criterion and limits.",
         is_file,
     )  # fmt: skip
     max_map_drop: float | None = option(
@@ -170,7 +170,7 @@ class Options:
         at_least(0),
     )  # fmt: skip
     time: str | None = option(
-        TRAINING, None, "T", "Time for all trainings together, at most, as 30m or 2h.",
+        TRAINING, None, "T", "Time for all trainings together, as 30m or 2h.",
         "The number of epochs is lowered to what fits, and the learning rate follows.", duration,
     )  # fmt: skip
     retrain_outputs: bool = option(
