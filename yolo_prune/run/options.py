@@ -101,7 +101,8 @@ class Options:
     )  # fmt: skip
     plan: str | None = option(
         TARGET, None, "FILE", "Remove what this plan.json of another run says.",
-        "It may also be one of the plans of `yolo-prune frontier`. The plan must be of the same model. It takes the place of targets, criterion and limits.",
+        "It may also be one of the plans of `yolo-prune frontier`. The plan must be of the same model. It takes the "
+        "place of targets, criterion and limits.",
         is_file,
     )  # fmt: skip
     max_map_drop: float | None = option(
