@@ -31,6 +31,7 @@ from tests.catalogue import prepare
 SLIMMING: dict[str, dict[str, Any]] = {
     "the defaults": {},
     "criterion taylor": {"criterion": "taylor"},
+    "criterion expressiveness*taylor": {"criterion": "expressiveness*taylor"},
     "criterion taylor*contribution": {"criterion": "taylor*contribution"},
     "criterion expressiveness": {"criterion": "expressiveness"},
     "criterion taylor:outputs": {"criterion": "taylor:outputs"},

@@ -142,6 +142,15 @@ def test_both_sources_of_gradients_give_in_one_pass_what_each_gives_alone(model)
             assert torch.allclose(criteria.get(name).function(layers(model)[layer], together[layer]), score, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["yolov10n", "yolov8n-seg", "yolo26n-seg", "yolo11n-pose", "yolo26n-pose",
+                                  "yolo11n-obb", "yolov8n-cls", "yolo26n-sem", "yolo26n-depth"])  # fmt: skip
+def test_every_head_has_outputs_that_can_be_projected(models, name):
+    model = models(f"{name}.yaml")
+    scores = criteria.score(model, torch.rand(2, 3, 64, 64), "taylor:outputs")
+    assert all(values.isfinite().all() for values in scores.values())
+    assert sum(bool((values > 0).any()) for values in scores.values()) > 0.9 * len(scores)
+
+
 def test_gradients_need_labels():
     with pytest.raises(ValueError, match="labelled"):
         criteria.score(YOLO("yolov8n.yaml"), torch.rand(2, 3, 64, 64), "taylor")

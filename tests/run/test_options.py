@@ -16,7 +16,7 @@ from yolo_prune.cli.shared import cli
 from yolo_prune.cli.slim import slim
 from yolo_prune.evaluation.runtimes import get_runtime, runtime_names
 from yolo_prune.recovery.objectives import get_objective, penalty_names
-from yolo_prune.run.options import DEFAULT_CRITERION, UNLABELLED_CRITERION, table
+from yolo_prune.run.options import DEFAULT_CRITERION, UNLABELLED_CRITERION, WITHOUT_OUTPUTS, table
 from yolo_prune.run.parsed import Parsed, read_options
 from yolo_prune.selection import ALLOCATIONS
 
@@ -90,11 +90,14 @@ def test_an_output_directory_with_content_is_refused(tmp_path):
         Options(out=str(tmp_path)).require_new_out()
 
 
-def test_the_default_criterion_needs_no_labels_where_there_are_none():
-    assert _parsed()[1].criterion == DEFAULT_CRITERION
+def test_the_default_criterion_needs_only_what_the_images_have(tmp_path):
+    assert _parsed()[1].criterion == _parsed(calibration="representative")[1].criterion == DEFAULT_CRITERION
     assert _parsed()[1].needs_labels
-    assert _parsed(calibration="noise")[1].criterion == UNLABELLED_CRITERION
-    assert not _parsed(calibration="noise")[1].needs_labels
+    unlabelled = _parsed(calibration=str(tmp_path))[1]
+    assert unlabelled.criterion == UNLABELLED_CRITERION
+    assert not unlabelled.needs_labels
+    assert _parsed(calibration="noise")[1].criterion == WITHOUT_OUTPUTS
+    assert _parsed(retrain_outputs=True, data="data.yaml", target_macs="54%")[1].criterion == WITHOUT_OUTPUTS
     assert _parsed(criterion="l1", calibration="noise")[1].criterion == "l1"
 
 
@@ -150,7 +153,7 @@ def test_what_the_table_says_exists_is_registered():
     profiled = [name for name in runtimes if get_runtime(name).graphs]
     assert all(name in entries["runtime"].help for name in profiled)
     assert all(name in entries["allocation"].help for name in ALLOCATIONS)
-    for expression in (DEFAULT_CRITERION, UNLABELLED_CRITERION):
+    for expression in (DEFAULT_CRITERION, UNLABELLED_CRITERION, WITHOUT_OUTPUTS):
         assert criteria.terms(criteria.parse(expression))
 
 

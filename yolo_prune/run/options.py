@@ -34,7 +34,8 @@ MAX_DROP = 0.01  # of the task's metric, where no target is given
 MAX_DROP_OF_AGREEMENT = 0.1  # where the images have no labels
 TARGET_UNTRAINED = "54%"  # of the MACs, for a model from a yaml: the cut that the paper on expressiveness reports
 DEFAULT_CRITERION = "expressiveness*taylor"  # the best of benchmarks/criteria.py
-UNLABELLED_CRITERION = "expressiveness"  # the best of those that need no labels
+UNLABELLED_CRITERION = "taylor:outputs"  # the best of those that need no labels (benchmarks/defaults.py)
+WITHOUT_OUTPUTS = "expressiveness"  # on noise, or where the output layers are not trained yet
 ROUND_TO = 8
 STEPS = 4  # scorings in all rounds together, at least one in each; eight were no better (benchmarks/README.md)
 # Epochs of all rounds together: so that so many images are seen, but no more epochs than this. On labels alone, which a
@@ -134,8 +135,8 @@ class Options:
     )  # fmt: skip
     criterion: str | None = option(
         CHOICE, None, "EXPR", f"How channels are scored; default: {DEFAULT_CRITERION}.",
-        "A criterion or an expression of several. Without labels the default is "
-        f"{UNLABELLED_CRITERION}.",
+        f"A criterion or an expression of several. The default is {UNLABELLED_CRITERION} on images of a folder, and "
+        f"{WITHOUT_OUTPUTS} on noise and with `--retrain-outputs`.",
     )  # fmt: skip
     allocation: str = option(
         CHOICE, "global", "HOW", "global or uniform.",

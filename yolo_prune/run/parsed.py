@@ -12,7 +12,14 @@ from yolo_prune.evaluation.runtimes import Format, get_runtime
 from yolo_prune.host.arguments import check_arguments
 from yolo_prune.recovery.objectives import PenaltyRequest
 from yolo_prune.run.cluster import ray_for
-from yolo_prune.run.options import DEFAULT_CRITERION, TARGET_PREFIX, UNLABELLED_CRITERION, Options, table
+from yolo_prune.run.options import (
+    DEFAULT_CRITERION,
+    TARGET_PREFIX,
+    UNLABELLED_CRITERION,
+    WITHOUT_OUTPUTS,
+    Options,
+    table,
+)
 
 
 @dataclass(frozen=True)
@@ -39,9 +46,7 @@ class Parsed:
     def of(cls, options: Options) -> Parsed:
         """Parse the options. Raises RequestError where a word is not understood or does not fit the others."""
         check_arguments(options.train_args, [entry.name for entry in table()])
-        # Gradients of a loss say nothing where the outputs that it judges are not trained yet.
-        labelled = options.has_labels and not options.retrain_outputs
-        criterion = options.criterion or (DEFAULT_CRITERION if labelled else UNLABELLED_CRITERION)
+        criterion = options.criterion or _default_criterion(options)
         expression = criteria.parse(criterion)
         negative = has_negative_scores(expression)
         exponent = options.cost_exponent
@@ -78,6 +83,12 @@ class Parsed:
     def needs_labels(self) -> bool:
         """Whether scoring uses gradients of the loss."""
         return any(criterion.needs_labels for criterion in self.criteria)
+
+
+def _default_criterion(options: Options) -> str:
+    if options.calibration == "noise" or options.retrain_outputs:
+        return WITHOUT_OUTPUTS  # what the outputs are on noise, or before their layers are trained, says nothing
+    return DEFAULT_CRITERION if options.has_labels else UNLABELLED_CRITERION
 
 
 def read_options(arguments: dict) -> Options:
