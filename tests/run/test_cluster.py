@@ -15,7 +15,7 @@ from yolo_prune.run.cluster import collect_in_shards, merge
 from yolo_prune.statistics import collect
 from yolo_prune.statistics.calibration import Calibration, Noise
 
-pytest.importorskip("ray", reason="needs ray (the test extra)")
+ray = pytest.importorskip("ray", reason="needs ray (the test extra)")
 LAYERS = ("model.0.conv", "model.4.cv2.conv", "model.22.cv2.0.0.conv")
 CRITERIA = ("expressiveness", "taylor", "taylor:outputs")
 WANTED = {name: [kind for each in CRITERIA for kind in criteria.get(each).needs] for name in LAYERS}
@@ -25,6 +25,13 @@ WANTED = {name: [kind for each in CRITERIA for kind in criteria.get(each).needs]
 def scenes_yaml(tmp_path_factory):
     """Yaml of a dataset for detection."""
     return write_scenes(tmp_path_factory.mktemp("scenes"), train=16, val=4, size=64)
+
+
+@pytest.fixture
+def no_ray_afterwards():
+    """Stop the Ray that a test started."""
+    yield
+    ray.shutdown()
 
 
 def _require_same(collected, expected):
@@ -53,6 +60,7 @@ def test_parts_of_images_have_every_image_once(parts, scenes_yaml):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_ray_afterwards")
 def test_two_workers_collect_what_one_process_collects(scenes_yaml):
     model = build("yolov8n.yaml")
     images = Calibration.draw(resolve(scenes_yaml, Wanted(None, None)), 8, 64, 4, seed=0).scoring

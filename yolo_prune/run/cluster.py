@@ -33,19 +33,30 @@ def ray_for(what: str) -> Any:
 
 @contextmanager
 def cluster(ray: Any, address: str | None) -> Iterator[None]:
-    """Connect to a cluster; without an address Ray is started on this machine, and stopped at the end."""
-    ray.init(address=address, include_dashboard=False if address is None else None, log_to_driver=False,
-             configure_logging=False)  # fmt: skip
+    """Connect to a cluster while the block runs.
+
+    Without an address, the Ray that this process uses already serves. If there is none, Ray is started on this machine.
+    """
+    if ray.is_initialized() and address is None:
+        yield
+        return
+    _connect(ray, address)
     try:
         yield
     finally:
         ray.shutdown()
 
 
+def _connect(ray: Any, address: str | None) -> None:
+    ray.init(address=address, include_dashboard=False if address is None else None, log_to_driver=False,
+             configure_logging=False)  # fmt: skip
+
+
 def collect_in_shards(model: nn.Module, batches: Any, wanted: Wanted, shards: int) -> Collected:
     """Return what `collect` returns, from several workers that each take a part of the images.
 
     A worker that dies is replaced. Ray is started on this machine unless it runs already, or `RAY_ADDRESS` names one.
+    It then runs until the process ends, because a run collects several times.
 
     Args:
         model: as for `collect`.
@@ -54,13 +65,8 @@ def collect_in_shards(model: nn.Module, batches: Any, wanted: Wanted, shards: in
         shards: workers.
     """
     ray = ray_for("shards")
-    if ray.is_initialized():
-        return _collected(ray, model, batches, wanted, shards)
-    with cluster(ray, os.environ.get("RAY_ADDRESS")):
-        return _collected(ray, model, batches, wanted, shards)
-
-
-def _collected(ray: Any, model: nn.Module, batches: Any, wanted: Wanted, shards: int) -> Collected:
+    if not ray.is_initialized():
+        _connect(ray, os.environ.get("RAY_ADDRESS"))
     on_gpu = next(model.parameters()).is_cuda
     remote = ray.remote(num_cpus=1, num_gpus=int(on_gpu), max_retries=RETRIES)(_collect_part)
     shared = ray.put(model)
