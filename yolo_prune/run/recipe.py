@@ -41,11 +41,13 @@ from yolo_prune.run.record import Stage
 from yolo_prune.run.rehearsal import rehearse
 from yolo_prune.run.request import Request
 from yolo_prune.run.round import Result, Round, open_trained, training_data
+from yolo_prune.run.schedule import HALF
 from yolo_prune.run.state import Run
 from yolo_prune.run.timing import slim_to_latency
 from yolo_prune.selection import TargetError
 from yolo_prune.structure import PruningPlan
 
+NOT_SLIMMED = "the base itself, not slimmed"
 NOTED_DROP = 0.005  # of the task's metric in fine-tuning, above which a note says so
 NOTED_SLOWDOWN = 1.05  # ratio of latencies above which a note says so
 
@@ -196,30 +198,42 @@ def _prepared_base(run: Run) -> YOLO:
 
 
 def _all_rounds(run: Run, yolo: YOLO) -> tuple[PruningPlan, Stage]:
-    """Run the rounds that are not finished. Return the plan and the stage of the last one within the allowed drop."""
-    summary, request = run.summary, run.request
-    result = Result(yolo, PruningPlan.full(request.base.model), summary.base)
+    """Run the rounds that are not finished. Return the plan and the stage of the last one within the allowed drop.
+
+    Where the accuracy decides, a round that lost too much is followed by one that goes half as far, which is the last.
+    """
+    request, by_accuracy = run.request, run.request.schedule.target is None
+    kept, number_kept = Result(yolo, PruningPlan.full(request.base.model), run.summary.base), 0
+    refused = False
     for number in range(1, request.rounds + 1):
-        previous = result
+        steps = number_kept + (HALF if refused else 1)
         with run.step(f"round {number}"):
             try:
-                result = _round(run, number, previous)
+                result = _round(run, number, steps, kept)
             except TargetError as error:
-                if request.schedule.target is not None:
+                if not by_accuracy:
                     raise
-                summary.note(f"stopped before round {number}: {error}")
+                run.summary.note(f"stopped before round {number}: {error}")
                 break
         if _lost_too_much(run, result.stage):
-            summary.note(_stopping_note(run, number, result.stage, previous.stage))
-            return previous.plan, previous.stage
-        run.checkpoint = result.stage.checkpoint
-    return result.plan, result.stage
+            run.summary.note(_refusal(run, number, result.stage))
+            if by_accuracy and not refused and number < request.rounds:
+                refused = True
+                continue
+            refused = True
+        else:
+            kept, number_kept = result, number
+            run.checkpoint = kept.stage.checkpoint
+        if refused:
+            run.summary.note(f"the result is {f'that of round {number_kept}' if number_kept else NOT_SLIMMED}")
+            break
+    return kept.plan, kept.stage
 
 
-def _round(run: Run, number: int, previous: Result) -> Result:
+def _round(run: Run, number: int, progress: float, previous: Result) -> Result:
     """Run a round, or take up what it left if it was finished before."""
     summary = run.summary
-    current = Round(run.request, number, run.directory, run.clock, run.judge)
+    current = Round(run.request, number, progress, run.directory, run.clock, run.judge)
     if number <= len(summary.rounds):
         result = current.reopen(summary.rounds[number - 1])
         summary.rounds[number - 1] = result.stage
@@ -237,13 +251,12 @@ def _lost_too_much(run: Run, stage: Stage) -> bool:
     return stage.drop is not None and not Drop(**stage.drop).is_within(run.request.max_drop)
 
 
-def _stopping_note(run: Run, number: int, stage: Stage, kept: Stage) -> str:
-    drop, base = Drop(**stage.drop), run.summary.base
-    result = "the base itself, not slimmed" if kept is base else f"that of round {number - 1}"
+def _refusal(run: Run, number: int, stage: Stage) -> str:
+    drop = Drop(**stage.drop)
     metric = "agreement with the original" if run.request.unlabelled else run.request.metric.title
     return (
-        f"stopped after round {number}: on {drop.images} held-out training images it loses {drop} of {metric}, and "
-        f"{run.request.max_drop:g} are allowed; the result is {result}"
+        f"round {number} went too far: on {drop.images} held-out training images it loses {drop} of {metric}, and "
+        f"{run.request.max_drop:g} are allowed"
     )
 
 

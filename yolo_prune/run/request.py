@@ -225,9 +225,9 @@ class Request:
         images = self.held_out or self.images_for_max_drop
         return images.paths if images else []
 
-    def goal(self, number: int) -> dict[str, float]:
-        """Return the costs to reach in a round."""
-        return self.schedule.goal(number, self.problem.base, self.options.kinds)
+    def goal(self, progress: float) -> dict[str, float]:
+        """Return the costs to reach so many steps from the original."""
+        return self.schedule.goal(progress, self.problem.base, self.options.kinds)
 
     def resolved_options(self) -> dict[str, Any]:
         """Return all options as plain data, with what those that were open were resolved to."""

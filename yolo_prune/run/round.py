@@ -48,17 +48,26 @@ class Round:
     Args:
         request: of the run.
         number: of the round, from 1.
+        progress: how many steps from the original the round goes.
         directory: of the run.
         clock: of the run.
         judge: by which the run decides; None: it decides nothing.
     """
 
-    def __init__(self, request: Request, number: int, directory: Path, clock: Clock, judge: Judge | None = None):
+    def __init__(
+        self,
+        request: Request,
+        number: int,
+        progress: float,
+        directory: Path,
+        clock: Clock,
+        judge: Judge | None = None,
+    ):
         self.request, self.number, self.run_directory, self.clock = request, number, directory, clock
         self.judge = judge
         self.title = request.schedule.title(number)
         self.untrained = request.untrained and number == 1  # the model that it starts from
-        self.goal = request.goal(number)
+        self.goal = request.goal(progress)
         self.directory = directory / f"round{number}"
         self._plan = self.directory / "plan.json"
         self._record = directory / f"round{number}.json"

@@ -9,6 +9,7 @@ from yolo_prune.costs import Cost, on_the_way
 from yolo_prune.run.options import Options
 
 KEPT = 0.85  # of the cost before, in each round of a run without a target
+HALF = 0.5  # of a step: how far the last round goes, after one that lost too much
 MOST_ROUNDS = 16  # without a target: 0.85 ** 16 is 7 %
 EXPECTED_ROUNDS = 4  # without a target; epochs and time are divided by it
 
@@ -40,17 +41,17 @@ class Schedule:
             return cls(options.rounds or MOST_ROUNDS, expected, None)
         return cls(expected, expected, target)
 
-    def goal(self, number: int, base: Cost, kinds: Sequence[str]) -> Cost:
-        """Return the costs to reach in a round, in geometric steps from the original.
+    def goal(self, progress: float, base: Cost, kinds: Sequence[str]) -> Cost:
+        """Return the costs to reach, in geometric steps from the original.
 
         Args:
-            number: of the round, from 1.
+            progress: how many steps from the original.
             base: the costs of the original.
             kinds: of cost that are made smaller.
         """
         if self.target is None:
-            return {kind: base[kind] * KEPT**number for kind in kinds}
-        return on_the_way(base, self.target, number / self.rounds)
+            return {kind: base[kind] * KEPT**progress for kind in kinds}
+        return on_the_way(base, self.target, progress / self.rounds)
 
     def title(self, number: int) -> str:
         """Return what a round is called in messages."""
