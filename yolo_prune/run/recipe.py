@@ -209,7 +209,7 @@ def _all_rounds(run: Run, yolo: YOLO) -> tuple[PruningPlan, Stage]:
         steps = number_kept + (HALF if refused else 1)
         with run.step(f"round {number}"):
             try:
-                result = _round(run, number, steps, kept)
+                result = _round(run, number, steps, kept, is_last=refused)
             except TargetError as error:
                 if not by_accuracy:
                     raise
@@ -230,10 +230,10 @@ def _all_rounds(run: Run, yolo: YOLO) -> tuple[PruningPlan, Stage]:
     return kept.plan, kept.stage
 
 
-def _round(run: Run, number: int, progress: float, previous: Result) -> Result:
+def _round(run: Run, number: int, progress: float, previous: Result, is_last: bool) -> Result:
     """Run a round, or take up what it left if it was finished before."""
     summary = run.summary
-    current = Round(run.request, number, progress, run.directory, run.clock, run.judge)
+    current = Round(run.request, number, progress, run.directory, run.clock, run.judge, is_last)
     if number <= len(summary.rounds):
         result = current.reopen(summary.rounds[number - 1])
         summary.rounds[number - 1] = result.stage

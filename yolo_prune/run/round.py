@@ -52,6 +52,7 @@ class Round:
         directory: of the run.
         clock: of the run.
         judge: by which the run decides; None: it decides nothing.
+        is_last: whether no round can follow, so that the model is trained even if it is within the allowed drop.
     """
 
     def __init__(
@@ -62,9 +63,10 @@ class Round:
         directory: Path,
         clock: Clock,
         judge: Judge | None = None,
+        is_last: bool = False,
     ):
         self.request, self.number, self.run_directory, self.clock = request, number, directory, clock
-        self.judge = judge
+        self.judge, self.is_last = judge, is_last
         self.title = request.schedule.title(number)
         self.untrained = request.untrained and number == 1  # the model that it starts from
         self.goal = request.goal(progress)
@@ -125,7 +127,7 @@ class Round:
             model, changed = with_better_batch_norms(model.to(request.device), request.images.calibration)
         yolo = yolo.around(model)
         drop = self.judge.drop(self.judge.judged(yolo)) if self.judge and request.epochs else None
-        trains = request.epochs > 0 and not (drop and self._needs_no_training(drop))
+        trains = request.epochs > 0 and (self.is_last or not (drop and self._needs_no_training(drop)))
         before = measure_accuracy(request, yolo, f"{self.title}, before training") if trains else None
         if request.averages or not trains:
             path = self._before_training if trains else self.directory / "weights" / "last.pt"
