@@ -27,7 +27,7 @@ def ray_for(what: str) -> Any:
     try:
         import ray
     except ImportError:
-        raise RequestError(f"{what} needs Ray: pip install 'yolo-prune[ray]'") from None
+        raise RequestError(f"{what} needs Ray: pip install 'ray[tune]'") from None
     return ray
 
 

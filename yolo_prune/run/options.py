@@ -73,7 +73,7 @@ class Options:
     samples: int = option(IMAGES, 256, "N", "Number of calibration images.", check=at_least(2))
     shards: int = option(
         IMAGES, 1, "N", "Workers of Ray that share these images.",
-        "Statistics of the parts add up to those of all images. It needs `pip install \"yolo-prune[ray]\"`. The "
+        "Statistics of the parts add up to those of all images. It needs `pip install ray[tune]`. The "
         "environment variable `RAY_ADDRESS` names a cluster; by default Ray is started on this machine.",
         at_least(1),
     )  # fmt: skip

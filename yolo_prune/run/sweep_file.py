@@ -99,7 +99,7 @@ def _search_spaces(drawn: Mapping[str, tuple[str, Sequence[Any]]]) -> dict[str, 
     try:
         from ray import tune
     except ImportError:
-        raise RequestError("search spaces need Ray Tune: pip install 'yolo-prune[ray]'") from None
+        raise RequestError("search spaces need Ray Tune: pip install 'ray[tune]'") from None
     spaces = {}
     for option, (function, arguments) in drawn.items():
         try:
