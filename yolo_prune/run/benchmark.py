@@ -78,7 +78,7 @@ def benchmark_files(
     if missing:
         raise RequestError(f"{missing[0]}: there is no such file")
     if runtime is not None:
-        get_runtime(runtime).require_installed(to_export=True)
+        get_runtime(runtime).require_installed(FP32)
     with ExitStack() as stack:
         opened_files = [_open(path, runtime, threads, imgsz, stack) for path in paths]
         dataset = _dataset(opened_files, data)

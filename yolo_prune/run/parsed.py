@@ -56,7 +56,7 @@ class Parsed:
             raise RequestError(f"cost-exponent divides scores, and a zscore is negative: {expression}")
         exports = [Format.parse(text) for text in options.export]
         for format in exports:
-            get_runtime(format.runtime).require_installed(to_export=True)
+            get_runtime(format.runtime).require_installed(format.precision)
         kinds = tuple(dict.fromkeys([*COUNTED, *options.kinds]))
         if options.shards > 1:
             ray_for("shards")

@@ -77,7 +77,7 @@ def profiled_runtime(name: str) -> Runtime:
     if runtime.graphs is None:
         others = [other for other in runtime_names() if get_runtime(other).graphs]
         raise RequestError(f"runtime {name} cannot be profiled; there are: {', '.join(others)}")
-    runtime.require_installed(to_export=True)
+    runtime.require_installed(FP32)
     return runtime
 
 

@@ -35,6 +35,7 @@ class OnnxReference(Runtime):
 class Missing(OnnxReference):
     name = "missing-runtime-of-these-tests"
     package = "no-package-of-this-name"
+    to_quantise = ("no-quantiser",)
 
 
 def _exported(models, yaml, format, directory, precision="fp32"):
@@ -104,6 +105,10 @@ def test_a_runtime_that_is_not_installed_says_what_to_install():
     for use in (runtime.require_installed, lambda: runtime.open(Path("x")), lambda: runtime.version):
         with pytest.raises(RequestError, match="pip install no-package-of-this-name"):
             use()
+    with pytest.raises(RequestError, match="pip install no-package-of-this-name no-quantiser"):
+        runtime.require_installed("int8")
+    with pytest.raises(RequestError, match=r"pip install no-package-of-this-name$"):
+        runtime.require_installed("fp32")
 
 
 def test_the_runtime_of_a_file_follows_from_its_name():

@@ -18,6 +18,7 @@ class LiteRt(Runtime):
     title = "LiteRT"
     package = "ai-edge-litert"
     to_export = ("litert-torch",)
+    to_quantise = ("ai-edge-quantizer",)
     suffix = ".tflite"
     precisions = (FP32, INT8)
 

@@ -18,6 +18,7 @@ class OpenVino(Runtime):
     name = "openvino"
     title = "OpenVINO"
     package = "openvino"
+    to_quantise = ("nncf",)
     suffix = "_openvino_model"
     precisions = PRECISIONS
     graphs = "onnx"

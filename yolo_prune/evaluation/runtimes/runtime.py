@@ -49,6 +49,7 @@ class Runtime(ABC):
         title: of the runtime itself, e.g. "ONNX Runtime".
         package: that has to be installed to run the format, as pip names it.
         to_export: the packages that Ultralytics needs besides to export to the format, as pip names them.
+        to_quantise: those that it needs besides to export in int8.
         suffix: how the names of exported files or folders end.
         precisions: that the format has.
         graphs: the form of graphs that it opens for a profile: "onnx" or "ncnn"; None: it cannot be profiled.
@@ -59,6 +60,7 @@ class Runtime(ABC):
     title: ClassVar[str]
     package: ClassVar[str]
     to_export: ClassVar[tuple[str, ...]] = ()
+    to_quantise: ClassVar[tuple[str, ...]] = ()
     suffix: ClassVar[str]
     precisions: ClassVar[tuple[str, ...]] = (FP32,)
     graphs: ClassVar[str | None] = None
@@ -93,13 +95,14 @@ class Runtime(ABC):
         """Whether the runtime is installed."""
         return not _missing([self.package])
 
-    def require_installed(self, to_export: bool = False) -> None:
+    def require_installed(self, to_export: str | None = None) -> None:
         """Raise RequestError if the runtime is not installed.
 
         Args:
-            to_export: whether models are to be exported, too.
+            to_export: the precision that models are to be exported in; None: no model is.
         """
-        missing = _missing([self.package, *(self.to_export if to_export else ())])
+        packages = [self.package, *(self.to_export if to_export else ())]
+        missing = _missing([*packages, *(self.to_quantise if to_export == INT8 else ())])
         if missing:
             raise RequestError(
                 f"runtime {self.name} needs packages that are not installed: pip install {' '.join(missing)}"
