@@ -57,7 +57,7 @@ def test_pages_are_written(found):
     directory = Path(found["directory"])
     assert (directory / "frontier.png").read_bytes()[:4] == b"\x89PNG"
     page = (directory / "frontier.html").read_text()
-    assert "what is there for what cost" in page
+    assert "accuracy at each cost" in page
     assert "plans at 64 px" in page
 
 

@@ -2,12 +2,6 @@
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 import yaml
@@ -99,25 +93,6 @@ def test_all_runs_are_done_but_bad_ones_and_a_second_start_does_none_again(tmp_p
 
 
 @pytest.mark.slow
-def test_a_run_whose_worker_is_killed_goes_on_in_another(tmp_path):
-    """The command runs in a process of its own; its workers are killed as soon as a run has begun."""
-    demo.scenes_yaml()
-    content = {**SMALL, "epochs": 1, "learn_from": "labels", "target_macs": "70%", "sweep": {"criterion": ["l1"]}}
-    command = [sys.executable, "-m", "yolo_prune.cli", "sweep", str(_file(tmp_path, content)), "--out", "out", "--json"]
-    sweep = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    run = tmp_path / "out" / "criterion=l1"
-    while not (run / "summary.json").exists() and sweep.poll() is None:
-        time.sleep(0.2)
-    killed = _kill_workers(sweep.pid)
-    out, errors = sweep.communicate()
-    assert sweep.returncode == 0, errors[-2000:]
-    assert killed
-    (row,) = json.loads(out)["runs"]
-    assert row["state"] == "done"
-    assert (run / "report.html").exists()
-
-
-@pytest.mark.slow
 def test_runs_of_a_node_that_is_removed_go_on_on_another(tmp_path):
     from ray.cluster_utils import Cluster
 
@@ -139,26 +114,3 @@ def test_runs_of_a_node_that_is_removed_go_on_on_another(tmp_path):
     assert removed
     assert [run["state"] for run in record["runs"]] == ["done", "done"]
     assert len([*(tmp_path / "out").glob("*/report.html")]) == 2
-
-
-def _kill_workers(driver):
-    """Kill the workers of the Ray that a process has started."""
-    killed = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_text()
-            if command.startswith("ray::_carry_out") and driver in _ancestors(process):
-                os.kill(int(process.name), signal.SIGKILL)
-                killed.append(process.name)
-        except (OSError, ProcessLookupError):
-            continue
-    return killed
-
-
-def _ancestors(process):
-    found = []
-    while process.name not in ("0", "1"):
-        parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
-        found.append(int(parent))
-        process = process.with_name(parent)
-    return found
