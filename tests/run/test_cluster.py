@@ -59,6 +59,11 @@ def test_parts_of_images_have_every_image_once(parts, scenes_yaml):
     assert sorted(float(batch.sum()) for batch in batches) == sorted(float(batch.sum()) for batch in noise)
 
 
+def test_criteria_on_weights_alone_need_no_workers():
+    assert collect_in_shards(build("yolov8n.yaml"), (), {}, 2) == {}
+    assert not ray.is_initialized()
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_ray_afterwards")
 def test_two_workers_collect_what_one_process_collects(scenes_yaml):

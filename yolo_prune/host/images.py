@@ -140,9 +140,14 @@ def as_floats(images: torch.Tensor) -> torch.Tensor:
     return images if images.is_floating_point() else images.float() / 255
 
 
+def images_in(batch: Batch) -> torch.Tensor:
+    """Return the images of a batch that may be labelled."""
+    return batch["img"] if isinstance(batch, dict) else batch
+
+
 def images_of(batches: Iterable[Batch]) -> Iterator[torch.Tensor]:
     """Return the images of batches that may be labelled."""
-    return (batch["img"] if isinstance(batch, dict) else batch for batch in batches)
+    return map(images_in, batches)
 
 
 def example_images(dataset: Dataset | None, imgsz: int, channels: int = 3, count: int = 4) -> torch.Tensor:

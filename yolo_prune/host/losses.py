@@ -13,7 +13,7 @@ from ultralytics.cfg import get_cfg
 from ultralytics.nn.tasks import ClassificationModel
 
 from yolo_prune.host.heads import head_in_training
-from yolo_prune.host.images import Batch
+from yolo_prune.host.images import Batch, images_in
 
 PER_OBJECT = ("cls", "bboxes", "keypoints")  # one row for each object of a batch; all other entries: one for each image
 
@@ -35,8 +35,7 @@ def mean_loss(model: nn.Module, batches: Iterable[dict[str, Any]]) -> float:
 def raw_outputs(model: nn.Module, batch: Batch) -> Any:
     """Return what the head puts out in training for a batch of images, with a graph back to the images."""
     parameter = next(model.parameters())
-    images = batch["img"] if isinstance(batch, dict) else batch
-    images = images.detach().to(parameter.device, parameter.dtype).requires_grad_(True)
+    images = images_in(batch).detach().to(parameter.device, parameter.dtype).requires_grad_(True)
     with head_in_training(model):  # decoding would use anchors of an earlier prediction, which have no graph
         return model(images)
 

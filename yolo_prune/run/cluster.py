@@ -64,6 +64,8 @@ def collect_in_shards(model: nn.Module, batches: Any, wanted: Wanted, shards: in
         wanted: as for `collect`.
         shards: workers.
     """
+    if not wanted:  # of criteria that use weights alone
+        return {}
     ray = ray_for("shards")
     if not ray.is_initialized():
         _connect(ray, os.environ.get("RAY_ADDRESS"))

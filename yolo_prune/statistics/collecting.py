@@ -14,7 +14,7 @@ from torch import nn
 
 from yolo_prune.host.blocks import conv_blocks
 from yolo_prune.host.heads import branches, head_in_training
-from yolo_prune.host.images import Batch
+from yolo_prune.host.images import Batch, images_in
 from yolo_prune.host.losses import loss_of_each, raw_outputs
 from yolo_prune.statistics.layer import Layer, layers
 from yolo_prune.statistics.projection import project, seed_of
@@ -78,9 +78,8 @@ def _pass(model: nn.Module, batch: Batch, sources: Sequence[str], present: _Pres
     """Run the model on one batch, and backward from each source of gradients."""
     if not sources:
         parameter = next(model.parameters())
-        images = batch["img"] if isinstance(batch, dict) else batch
         with head_in_training(model):  # otherwise layers that only losses read would not run
-            model(images.to(parameter.device, parameter.dtype))
+            model(images_in(batch).to(parameter.device, parameter.dtype))
         return
     outputs = raw_outputs(model, batch)
     for source in sources:
@@ -92,8 +91,7 @@ def _value(source: str, model: nn.Module, batch: Batch, outputs: Any) -> torch.T
     """Return the scalar that gradients are computed of."""
     if source == "gradient":
         return loss_of_each(model, batch, outputs)
-    images = batch["img"] if isinstance(batch, dict) else batch
-    return project(branches(outputs), [seed_of(image) for image in images])
+    return project(branches(outputs), [seed_of(image) for image in images_in(batch)])
 
 
 @contextmanager
