@@ -18,3 +18,8 @@ def new_directory(request: Request, kind: str = "") -> Path:
     except OSError as error:
         raise RequestError(f"out {directory} cannot be made: {error.strerror}") from None
     return directory
+
+
+def is_finished(directory: Path) -> bool:
+    """Whether the run in a directory is finished: its report is written last."""
+    return (directory / "report.html").exists()

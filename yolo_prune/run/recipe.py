@@ -32,7 +32,7 @@ from yolo_prune.reporting.report import write_report
 from yolo_prune.reporting.series import GUTTED, scales
 from yolo_prune.run.baselines import beating, measure_smaller_images
 from yolo_prune.run.clock import Clock
-from yolo_prune.run.directory import new_directory
+from yolo_prune.run.directory import is_finished, new_directory
 from yolo_prune.run.exporting import conditions_of_export, require_calibration
 from yolo_prune.run.journal import Journal
 from yolo_prune.run.measuring import measure_stage
@@ -108,7 +108,7 @@ def resume(directory: Path, kind: type[YOLO] = YOLO) -> PruneResult:
     """
     with Journal.reopen(directory.absolute()) as journal:
         directory = journal.directory
-        if (directory / "report.html").exists():  # it is written last
+        if is_finished(directory):
             LOGGER.info(f"the run in {directory} is finished")
             model, plan = load(directory / "weights" / "pruned.pt", kind), PruningPlan.load(directory / "plan.json")
             return PruneResult(model, plan, read_summary(directory), directory)
@@ -225,8 +225,9 @@ def _all_rounds(run: Run, yolo: YOLO) -> tuple[PruningPlan, Stage]:
             kept, number_kept = result, number
             run.checkpoint = kept.stage.checkpoint
         if refused:
-            run.summary.note(f"the result is {f'that of round {number_kept}' if number_kept else NOT_SLIMMED}")
             break
+    if refused:
+        run.summary.note(f"the result is {f'that of round {number_kept}' if number_kept else NOT_SLIMMED}")
     return kept.plan, kept.stage
 
 

@@ -18,6 +18,7 @@ from yolo_prune.errors import RequestError, RunError, in_one_line
 from yolo_prune.files import atomic, read_json, write_json
 from yolo_prune.host.model import load
 from yolo_prune.run.cluster import RETRIES, cluster, ray_for
+from yolo_prune.run.directory import is_finished
 from yolo_prune.run.parsed import Parsed, demo_options, read_options
 from yolo_prune.run.recipe import resume, start
 from yolo_prune.run.sharing import Outcome, Place, files_in
@@ -63,7 +64,7 @@ def run_sweep(
     place = Place.create(out)
     with cluster(ray, address):
         remote = ray.remote(num_cpus=sweep.cpus, num_gpus=sweep.gpus, max_retries=RETRIES)(_carry_out)
-        open_runs = {name: options for name, options in runs.items() if not _is_done(out / name)}
+        open_runs = {name: options for name, options in runs.items() if not is_finished(out / name)}
         tasks = {remote.remote(sweep.model, options, place, name): name for name, options in open_runs.items()}
         results = dict.fromkeys(runs) | dict(_results(ray, tasks, runs, out, show))
     rows = [_row(name, sweep, options, out / name, results[name]) for name, options in runs.items()]
@@ -140,10 +141,6 @@ def _results(
         if states != shown:
             show(states)
             shown = states
-
-
-def _is_done(directory: Path) -> bool:
-    return (directory / "report.html").exists()  # it is written last
 
 
 def _state(directory: Path, has_ended: bool, error: str | None) -> dict[str, Any]:
