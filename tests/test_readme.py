@@ -69,9 +69,10 @@ def _without(words, *options):
 
 
 def _small(words, epochs):
-    """Return a command that slims a model with small sizes and so many epochs."""
+    """Return a command that slims a model to a target, with small sizes and so many epochs."""
     kept = [word for word in _without(words, "--epochs", "--samples", "--rounds") if re.match(r"--|[^=]+$", word)]
-    return [*kept, "--epochs", str(epochs), *SMALL]
+    aims = any(word.startswith("--target-") or word == "--max-map-drop" for word in kept)
+    return [*kept, *(() if aims else ("--target-macs", "54%")), "--epochs", str(epochs), *SMALL]
 
 
 def _kind(words):
