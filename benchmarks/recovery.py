@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 
 os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would hide the table
 
+import yaml
+
 from benchmarks.bench import Results
 from benchmarks.environment import describe
 from benchmarks.tables import mean_and_spread, print_header, print_row
@@ -94,7 +96,7 @@ class Row(NamedTuple):
         """Return the options of `prune()`."""
         case, way = CASES[self.case], dict(WAYS[self.way])
         if way.pop("unlabelled", False):
-            data = data.parent / "images" / "train"
+            data = images_folder(data)
         if way.get("distill_model") == "base":
             way["distill_model"] = str(weights(case.checkpoint))
         epochs = self.epochs // way.get("rounds", 1)
@@ -125,6 +127,12 @@ def main() -> None:
         if row.key not in results:
             results.put(row.key, run(row, args.out))
     print_table(rows, results)
+
+
+def images_folder(data: Path) -> Path:
+    """Return the folder of the training images of a dataset of the catalogue."""
+    info = yaml.safe_load(data.read_text(encoding="utf-8"))
+    return Path(info["path"], info["train"])
 
 
 def run(row: Row, out: Path) -> dict[str, float | None]:
