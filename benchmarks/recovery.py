@@ -85,7 +85,9 @@ class Row(NamedTuple):
 
     def directory(self, out: Path) -> Path:
         """Return the directory of the run."""
-        return out / "-".join([self.case, self.way.replace(" ", "_").replace("'", ""), str(self.epochs), str(self.seed)])
+        return out / "-".join(
+            [self.case, self.way.replace(" ", "_").replace("'", ""), str(self.epochs), str(self.seed)]
+        )
 
     @property
     def key(self) -> str:
