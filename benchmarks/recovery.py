@@ -23,12 +23,10 @@ from typing import Any, NamedTuple
 
 os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would hide the table
 
-import yaml
-
 from benchmarks.bench import Results
 from benchmarks.environment import describe
 from benchmarks.tables import mean_and_spread, print_header, print_row
-from tests.catalogue import prepare, weights
+from tests.catalogue import CATALOGUE, prepare, weights
 from yolo_prune import YOLO, resume
 from yolo_prune.host import validators
 from yolo_prune.host.datasets import Wanted, resolve
@@ -58,7 +56,7 @@ ORIGINAL = {"learn_from": "original"}
 WAYS: dict[str, dict[str, Any]] = {
     "none": {"epochs": 0},
     "labels": {"learn_from": "labels"},
-    "Ultralytics' distillation": {"learn_from": "labels", "distill_model": "base"},
+    "distillation by Ultralytics": {"learn_from": "labels", "distill_model": "base"},
     "original": ORIGINAL,
     "original, not averaged": {**ORIGINAL, "average": False},
     "both": {"learn_from": "both"},
@@ -85,9 +83,7 @@ class Row(NamedTuple):
 
     def directory(self, out: Path) -> Path:
         """Return the directory of the run."""
-        return out / "-".join(
-            [self.case, self.way.replace(" ", "_").replace("'", ""), str(self.epochs), str(self.seed)]
-        )
+        return out / "-".join([self.case, self.way.replace(" ", "_"), str(self.epochs), str(self.seed)])
 
     @property
     def key(self) -> str:
@@ -98,7 +94,7 @@ class Row(NamedTuple):
         """Return the options of `prune()`."""
         case, way = CASES[self.case], dict(WAYS[self.way])
         if way.pop("unlabelled", False):
-            data = images_folder(data)
+            data = data.parent / CATALOGUE["datasets"][case.dataset]["train"]["images"]
         if way.get("distill_model") == "base":
             way["distill_model"] = str(weights(case.checkpoint))
         epochs = self.epochs // way.get("rounds", 1)
@@ -129,12 +125,6 @@ def main() -> None:
         if row.key not in results:
             results.put(row.key, run(row, args.out))
     print_table(rows, results)
-
-
-def images_folder(data: Path) -> Path:
-    """Return the folder of the training images of a dataset of the catalogue."""
-    info = yaml.safe_load(data.read_text(encoding="utf-8"))
-    return Path(info["path"], info["train"])
 
 
 def run(row: Row, out: Path) -> dict[str, float | None]:
