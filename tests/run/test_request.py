@@ -1,9 +1,12 @@
+import shutil
+
 import pytest
 import torch
 
 from yolo_prune import YOLO, Options, RequestError
 from yolo_prune.demo.scenes import write_scenes
 from yolo_prune.host.arguments import require_double_precision
+from yolo_prune.host.model import load
 from yolo_prune.run.request import Request
 
 
@@ -32,6 +35,17 @@ def test_a_device_without_double_precision_is_refused():
 
 def test_a_device_that_does_not_exist_is_refused(scenes_model, tmp_path):
     assert "device 'cuda:99'" in _refused(YOLO(scenes_model), tmp_path, device="cuda:99")
+
+
+def test_paths_that_ultralytics_does_not_open_are_refused(scenes_model, tmp_path):
+    directory = tmp_path / "it's mine"
+    directory.mkdir()
+    with pytest.raises(RequestError, match=r"out .*it's mine.* apostrophe"):
+        YOLO(scenes_model).prune(calibration="noise", target_macs="90%", epochs=0, out=directory / "out")
+    assert not any(directory.iterdir())
+    copy = shutil.copy(scenes_model, directory / "model.pt")
+    with pytest.raises(RequestError, match=r"model .*it's mine.* apostrophe"):
+        load(copy)
 
 
 def test_a_split_that_is_too_small_to_compare_images_is_refused(scenes_model, tmp_path):

@@ -16,6 +16,7 @@ from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
 from yolo_prune.errors import RequestError, in_one_line
 from yolo_prune.host.model_checks import check_model, check_model_file
+from yolo_prune.host.settings import require_without_apostrophe
 from yolo_prune.host.trainers import TRAINERS, tuning_with
 
 Y = TypeVar("Y", bound="YOLO")
@@ -123,6 +124,7 @@ def load(path: str | os.PathLike, kind: type[Y] = YOLO) -> Y:
         raise RequestError(f"model {path}: give a checkpoint (.pt) or a model's yaml, not {suffix or 'a bare name'}")
     if suffix == ".pt" and not Path(path).is_file() and path not in GITHUB_ASSETS_NAMES:
         raise RequestError(f"model {path}: there is no such file, and Ultralytics has no model of that name")
+    require_without_apostrophe("model", path)
     try:
         check_model_file(Path(path))
         yolo = kind(path)

@@ -24,6 +24,7 @@ from yolo_prune.files import atomic
 from yolo_prune.host.blocks import scale_of, stage_of
 from yolo_prune.host.console import LOGGER, output_of_run
 from yolo_prune.host.model import YOLO, load
+from yolo_prune.host.settings import require_without_apostrophe
 from yolo_prune.host.training import finished_checkpoint
 from yolo_prune.recovery.fine_tuning import Training, fine_tune
 from yolo_prune.recovery.objectives import LABELS
@@ -108,6 +109,7 @@ def resume(directory: Path, kind: type[YOLO] = YOLO) -> PruneResult:
     """
     with Journal.reopen(directory.absolute()) as journal:
         directory = journal.directory
+        require_without_apostrophe("resume", directory)
         if is_finished(directory):
             LOGGER.info(f"the run in {directory} is finished")
             model, plan = load(directory / "weights" / "pruned.pt", kind), PruningPlan.load(directory / "plan.json")

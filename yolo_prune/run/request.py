@@ -6,6 +6,7 @@ import fnmatch
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from yolo_prune.host.heads import with_outputs
 from yolo_prune.host.images import LabelledImages
 from yolo_prune.host.metrics import METRICS, Metric
 from yolo_prune.host.model import YOLO, working_copy
+from yolo_prune.host.settings import require_without_apostrophe, runs_directory
 from yolo_prune.host.training import initialised, is_finite
 from yolo_prune.run import resolving
 from yolo_prune.run.checks import seconds_of
@@ -109,6 +111,7 @@ class Request:
         if options.dry_run and options.by_accuracy:
             raise RequestError("dry-run plans for a target; give one, as target-macs 54%")
         parsed = Parsed.of(options)
+        require_without_apostrophe("out", Path(options.out or runs_directory()).absolute())
         _require_usable(yolo)
         device = open_device(options.train_args.get("device"))
         module = working_copy(yolo.model)
