@@ -54,8 +54,8 @@ def main() -> None:
             for images in TRAINED_ON:
                 if (figures := results.figures.get(f"{cell}/{args.lr0}/{images}/{seed}")) is not None:
                     row = [f"{figures['map50_95'][str(point)]:.3f}" for point in POINTS]
-                    kept = "" if figures["kept"] is None else f"{figures['kept']:.1%}"
-                    print_row(f"{cell}, {seed}", images, *row, kept)
+                    kept = "-" if figures["kept"] is None else f"{figures['kept']:.1%}"
+                    print_row(f"{cell}, {seed}", "all" if images == "all" else "all but 16", *row, kept)
 
 
 def measure(results: Results, cell: str, lr0: float, seeds: Sequence[int], directory: Path) -> None:

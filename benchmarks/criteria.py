@@ -28,7 +28,7 @@ from torch import nn
 from benchmarks.bench import Bench, Results
 from benchmarks.environment import describe
 from benchmarks.peers import torch_pruning_l2
-from benchmarks.tables import mean_and_spread, print_header, print_row
+from benchmarks.tables import mean_and_spread, print_measured
 
 SINGLE = (
     "expressiveness:zero", "expressiveness:mean", "expressiveness:deviation", "contribution:plain",
@@ -160,9 +160,7 @@ def print_table(results: Results, criteria: Sequence[str], cells: Sequence[Cell]
             titles.append(f"{cell.data} {cell.share:.0%}, {epochs} epochs")
             for criterion, values in after.items():
                 rows[criterion].append(mean_and_spread(values))
-    print_header("criterion", *titles)
-    for criterion, texts in rows.items():
-        print_row(criterion, *texts)
+    print_measured(("criterion", *titles), [[criterion, *texts] for criterion, texts in rows.items()])
     print("\nRight after slimming / with new batch norms: the mean, and ± half the range where there are several.")
 
 

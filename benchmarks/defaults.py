@@ -25,7 +25,7 @@ os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its repo
 
 from benchmarks.bench import BEFORE, EPOCHS, Bench, Results
 from benchmarks.environment import describe
-from benchmarks.tables import mean_and_spread, print_header, print_row
+from benchmarks.tables import mean_and_spread, print_measured
 from tests.catalogue import prepare
 
 SLIMMING: dict[str, dict[str, Any]] = {
@@ -142,11 +142,12 @@ class Settings:
         """Print one table for each dataset."""
         for data in datasets:
             print()
-            print_header(f"{data}, {self.target}", "before fine-tuning", *self.tuning)
+            rows = []
             for slimming in self.slimming:
                 prefix = f"{data}/{self.target}/{slimming}"
                 figures = [self.results.over_seeds(f"{prefix}/{way}") for way in (BEFORE, *self.tuning)]
-                print_row(slimming, *map(mean_and_spread, figures))
+                rows.append([slimming, *map(mean_and_spread, figures)])
+            print_measured((f"{data}, {self.target}", "before fine-tuning", *self.tuning), rows)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from torch import nn
 from benchmarks.bench import BEFORE, EPOCHS, Bench, Results
 from benchmarks.environment import describe
 from benchmarks.peers import PEERS
-from benchmarks.tables import mean_and_spread, print_header, print_row
+from benchmarks.tables import mean_and_spread, print_measured
 from yolo_prune.recovery.batch_norms import with_better_batch_norms
 
 SAMPLES = 256
@@ -148,13 +148,12 @@ class Comparison:
             after = {f"{arm}, {stage}": (arm, stage) for arm in self.arms for stage in stages}
             for title, rows in (("before fine-tuning", before), ("after fine-tuning", after)):
                 print()
-                print_header(
-                    f"{data}, {self.imgsz} px (base {base}), {title}", *(f"{share:.0%}" for share in self.shares)
-                )
-                for name, (arm, stage) in rows.items():
-                    figures = [self.values(data, share, arm, stage) for share in self.shares]
-                    if any(figures):
-                        print_row(name, *map(mean_and_spread, figures))
+                titles = (f"{data}, {self.imgsz} px (base {base}), {title}", *(f"{share:.0%}" for share in self.shares))
+                cells = {
+                    name: [mean_and_spread(self.values(data, share, arm, stage)) for share in self.shares]
+                    for name, (arm, stage) in rows.items()
+                }
+                print_measured(titles, [[name, *figures] for name, figures in cells.items()])
 
     def plot(self, path: Path) -> None:
         """Plot mAP over the MACs kept, for each dataset before and after fine-tuning (dotted: not averaged)."""

@@ -54,7 +54,7 @@ FIGURES = ("base", "before", "mAP50-95", "agreement", "kept", "training, s")
 ORIGINAL = {"learn_from": "original"}
 # What a way adds to the defaults. "rounds" divide the epochs among them.
 WAYS: dict[str, dict[str, Any]] = {
-    "none": {"epochs": 0},
+    "none": {"epochs": 0},  # whatever --epochs says
     "labels": {"learn_from": "labels"},
     "distillation by Ultralytics": {"learn_from": "labels", "distill_model": "base"},
     "original": ORIGINAL,
@@ -104,7 +104,7 @@ class Row(NamedTuple):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("recovery"))
     parser.add_argument("--cases", nargs="+", choices=CASES, default=["coco-mini-54", "bccd-40"])
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=["none", "labels", "original", "both"])
     parser.add_argument("--epochs", nargs="+", type=int, default=[6])

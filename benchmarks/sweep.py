@@ -1,12 +1,12 @@
 """What a sweep gains over the same runs one after the other, and what is done twice where it is stopped.
 
-    python -m benchmarks.sweep --out DIR [--epochs 2] [--workers 2]
+    python -m benchmarks.sweep --out DIR [--epochs 1] [--workers 2] [--figures sweep.json] [--show]
 
-Twelve runs of the embedded example: three criteria, two targets and two seeds. They are carried out three times: one
+Twelve runs of the embedded example, of one round each: three criteria, two targets and two seeds. They are carried out three times: one
 after the other in one process with as many threads as there are workers; by a sweep of workers with one thread each;
 and by a sweep that is killed when half of the runs are done and started again. The last is checked against the journals
 of the runs: every run is finished, and none of the finished ones was begun again. Statistics are collected anew by each
-of the three.
+of the three. Figures that are in the file --figures are not measured again; --show only prints them.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks.bench import Results
 from benchmarks.environment import describe
-from benchmarks.tables import print_header, print_row
+from benchmarks.tables import print_measured
 
 SWEEP = {"criterion": ["expressiveness", "taylor", "l2"], "target_macs": ["70%", "54%"], "seed": [0, 1]}
 RUNS = 12
+SEQUENCE, SWEEP_OF_WORKERS, STOPPED = "one after the other", "a sweep", "a sweep, killed and started again"
 ONE_AFTER_THE_OTHER = """
 import sys
 from pathlib import Path
@@ -38,24 +40,41 @@ for name, options in Sweep.read(Path(sys.argv[1])).runs().items():
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("sweep"))
+    parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--figures", type=Path, default=Path("sweep.json"))
+    parser.add_argument("--show", action="store_true", help="only print what the file holds")
     args = parser.parse_args()
     print(describe())
+    results = Results(args.figures)
+    if not args.show:
+        measure(results, args)
+    print()
+    sequence = results.figures.get(SEQUENCE, {}).get("seconds")
+    rows = []
+    for name in (SEQUENCE, SWEEP_OF_WORKERS, STOPPED):
+        if figures := results.figures.get(name):
+            counts = [str(figures.get(count, "-")) for count in ("finished", "begun again")]
+            ratio = f"{figures['seconds'] / sequence:.2f}" if sequence else "-"
+            rows.append([name, f"{figures['seconds']:.0f}", ratio, *counts])
+    print_measured(("twelve runs", "seconds", "ratio", "finished", "finished ones that were begun again"), rows)
+
+
+def measure(results: Results, args: argparse.Namespace) -> None:
+    """Measure what is missing."""
     args.out.mkdir(parents=True, exist_ok=True)
     file = args.out / "sweep.yaml"
-    file.write_text(yaml.safe_dump({"epochs": args.epochs, "sweep": SWEEP}), encoding="utf-8")
-    sequence = run([sys.executable, "-c", ONE_AFTER_THE_OTHER, str(file), str(args.out / "sequence")],
-                   args.out / "settings-1", args.workers)  # fmt: skip
-    sweep = run(command(file, args.out / "sweep"), args.out / "settings-2", 1)
-    stopped, done, twice = stop_and_start(file, args.out)
-    print()
-    print_header("twelve runs", "seconds", "over one after the other")
-    print_row("one after the other", f"{sequence:.0f}", "1")
-    print_row(f"sweep, {args.workers} workers", f"{sweep:.0f}", f"{sweep / sequence:.2f}")
-    print_row("sweep, killed and started again", f"{stopped:.0f}", f"{stopped / sequence:.2f}")
-    print(f"\n{done} of {RUNS} runs are finished after the second start; {twice} of the finished ones were begun again")
+    file.write_text(yaml.safe_dump({"epochs": args.epochs, "rounds": 1, "sweep": SWEEP}), encoding="utf-8")
+    if SEQUENCE not in results:
+        words = [sys.executable, "-c", ONE_AFTER_THE_OTHER, str(file), str(args.out / "sequence")]
+        seconds = run(words, args.out / "settings-1", args.workers)
+        results.put(SEQUENCE, {"seconds": seconds, "finished": len(reports(args.out / "sequence"))})
+    if SWEEP_OF_WORKERS not in results:
+        seconds = run(command(file, args.out / "sweep"), args.out / "settings-2", 1)
+        results.put(SWEEP_OF_WORKERS, {"seconds": seconds, "finished": len(reports(args.out / "sweep"))})
+    if STOPPED not in results:
+        results.put(STOPPED, stop_and_start(file, args.out))
 
 
 def command(file: Path, out: Path) -> list[str]:
@@ -77,12 +96,12 @@ def run(words: list[str], settings: Path, threads: int) -> float:
     return time.perf_counter() - start
 
 
-def stop_and_start(file: Path, out: Path) -> tuple[float, int, int]:
+def stop_and_start(file: Path, out: Path) -> dict[str, float]:
     """Kill a sweep in its middle and start it again.
 
     Returns:
-        The seconds of both starts, the number of runs that are finished, and how many of those that were finished when
-        the sweep was killed were begun again.
+        "seconds" of both starts, the number of runs that are "finished", and how many of those that were finished when
+        the sweep was killed were "begun again".
     """
     directory, settings = out / "stopped", out / "settings-3"
     start = time.perf_counter()
@@ -97,7 +116,8 @@ def stop_and_start(file: Path, out: Path) -> tuple[float, int, int]:
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
     run(command(file, directory), settings, 1)
     after = reports(directory)
-    return time.perf_counter() - start, len(after), sum(after[path] != written for path, written in before.items())
+    again = sum(after[path] != written for path, written in before.items())
+    return {"seconds": time.perf_counter() - start, "finished": len(after), "begun again": again}
 
 
 def reports(directory: Path) -> dict[Path, int]:

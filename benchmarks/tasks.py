@@ -33,7 +33,7 @@ FIGURES = ("trained", "slimmed", "recovered")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("tasks"))
     parser.add_argument("--tasks", nargs="+", choices=MODELS, default=[*MODELS])
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--recovery", type=int, default=15)

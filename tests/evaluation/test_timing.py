@@ -1,6 +1,10 @@
 import time
 
-from yolo_prune.evaluation.timing import FEWEST, MOST, WARM_UP, Timing, time_alternately
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yolo_prune.evaluation.timing import EARLIEST, FEWEST, MOST, WARM_UP, Timing, half_interval, time_alternately
 
 
 def test_several_runs_are_timed_alternately():
@@ -18,6 +22,19 @@ def test_a_slow_run_is_timed_often_enough():
     calls = []
     time_alternately([lambda: calls.append(0)], seconds=0.0)
     assert len(calls) == WARM_UP + FEWEST
+
+
+def test_timing_stops_when_the_medians_are_precise_enough():
+    steady = [lambda: time.sleep(0.002)] * 2
+    early, full = (time_alternately(steady, seconds=60, precision=precision)[1].runs for precision in (0.5, 0))
+    assert (early, full) == (EARLIEST, MOST)
+
+
+@given(st.integers(30, 200), st.integers(0, 10**6))
+def test_the_true_median_is_rarely_further_away_than_the_interval_is_wide(count, seed):
+    values = np.random.default_rng(seed).lognormal(0.0, 0.2, (400, count))  # whose median is 1
+    near = [abs(np.median(row) - 1) <= 2 * half_interval(row) * np.median(row) for row in values]
+    assert np.mean(near) > 0.95
 
 
 def test_the_ratio_is_to_the_first_run_of_each_pair():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,8 @@ import numpy as np
 
 WARM_UP = 5  # runs
 FEWEST, MOST = 10, 200  # runs that are timed
+EARLIEST, EVERY = 30, 10  # runs after which the precision is looked at: the first time, and then again and again
+PRECISION = 0.01  # of a median, at which timing stops
 BUSY = 0.25  # spread over median, from which the machine was busy with other work
 
 
@@ -44,19 +47,24 @@ def on_noise(run: Callable[[np.ndarray], Any], shape: Sequence[int]) -> Callable
     return lambda: run(image)
 
 
-def time_alternately(runs: Sequence[Callable[[], Any]], seconds: float = 1.5) -> list[Timing]:
+def time_alternately(
+    runs: Sequence[Callable[[], Any]], seconds: float = 1.5, precision: float = PRECISION
+) -> list[Timing]:
     """Time functions alternately, so that other work disturbs all of them alike.
 
     Args:
         runs: functions to time.
-        seconds: how long to measure all of them together; each is timed 10 to 200 times, after five runs to warm up.
+        seconds: how long to measure all of them together, at most; each is timed 10 to 200 times, after five runs to
+            warm up.
+        precision: timing stops when the 95 % confidence intervals of the first median and of all ratios are narrower
+            than plus and minus this share; 0: it takes all of the time.
     """
     for run in runs:
         for _ in range(WARM_UP):
             run()
     times: list[list[float]] = [[] for _ in runs]
     end = time.perf_counter() + seconds
-    while len(times[0]) < FEWEST or (time.perf_counter() < end and len(times[0]) < MOST):
+    while len(times[0]) < FEWEST or (time.perf_counter() < end and not _suffices(times, precision)):
         for run, of_run in zip(runs, times, strict=True):
             start = time.perf_counter()
             run()
@@ -64,7 +72,30 @@ def time_alternately(runs: Sequence[Callable[[], Any]], seconds: float = 1.5) ->
     return [_timing(of_run, times[0]) for of_run in times]
 
 
+def _suffices(times: Sequence[Sequence[float]], precision: float) -> bool:
+    """Whether there are as many times as are wanted, or enough for the precision."""
+    first, *others = times
+    count = len(first)
+    if count >= MOST or precision == 0 or count < EARLIEST or count % EVERY:
+        return count >= MOST
+    return all(half_interval(values) <= precision for values in (first, *(_ratios(of_run, first) for of_run in others)))
+
+
+def half_interval(values: Sequence[float]) -> float:
+    """Return half of the 95 % confidence interval of a median, over the median.
+
+    The interval lies between two order statistics: the ranks n/2 - 0.98 sqrt(n) and n/2 + 0.98 sqrt(n), by the normal
+    approximation of the binomial distribution. It assumes nothing of the distribution of the values.
+    """
+    ordered, half, around = sorted(values), len(values) / 2, 0.98 * math.sqrt(len(values))
+    lower, upper = ordered[max(0, math.floor(half - around))], ordered[min(len(values) - 1, math.ceil(half + around))]
+    return (upper - lower) / 2 / statistics.median(ordered)
+
+
 def _timing(times: Sequence[float], of_first: Sequence[float]) -> Timing:
     lower, median, upper = statistics.quantiles(times, n=4)
-    ratios = [time / first for time, first in zip(times, of_first, strict=True)]
-    return Timing(median, upper - lower, statistics.median(ratios), len(times))
+    return Timing(median, upper - lower, statistics.median(_ratios(times, of_first)), len(times))
+
+
+def _ratios(times: Sequence[float], of_first: Sequence[float]) -> list[float]:
+    return [time / first for time, first in zip(times, of_first, strict=True)]

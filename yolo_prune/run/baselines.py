@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
-from yolo_prune.evaluation.export import opened
+from yolo_prune.evaluation.export import Exported, opened
 from yolo_prune.evaluation.latency import PYTORCH, eager_run
-from yolo_prune.evaluation.runtimes import FP32, Format, Run
+from yolo_prune.evaluation.runtimes import FP32, Format, Run, get_runtime
 from yolo_prune.evaluation.timing import on_noise, time_alternately
 from yolo_prune.host.blocks import largest_stride
 from yolo_prune.host.console import LOGGER
@@ -41,24 +42,28 @@ class OnSmallerImages:
     metric: float
 
 
-def measure_smaller_images(request: Request, slimmed: YOLO) -> list[OnSmallerImages]:
+def measure_smaller_images(request: Request, slimmed: YOLO, exports: Iterable[Exported]) -> list[OnSmallerImages]:
     """Time and validate the base at smaller image sizes, and time the slimmed model beside it.
 
-    They run in the format of the first export in float32, or in PyTorch where there is none.
+    They run in the format of the first of the run's exports in float32, or in PyTorch where there is none.
     """
     sizes = smaller_sizes(request, SHARES)
     if request.dataset is None or request.dataset.fallback or request.unlabelled or not sizes:
         return []
     LOGGER.info(f"measuring the base on smaller images, of {', '.join(map(str, sizes))} pixels")
-    format = next((format for format in request.parsed.exports if format.precision == FP32), None)
-    models = [(request.base, request.imgsz), (slimmed, request.imgsz), *((request.base, size) for size in sizes)]
+    exported = next((each for each in exports if each.precision == FP32), None)
     with ExitStack() as stack:
+        if exported is None:
+            base, own = (eager_run(yolo.model, request.options.threads) for yolo in (request.base, slimmed))
+            smaller = [base] * len(sizes)
+        else:
+            base, own, *smaller = _runs(request, exported, sizes, stack)
         runs = [
-            on_noise(_run(request, yolo, size, format, stack), (1, request.channels, size, size))
-            for yolo, size in models
+            on_noise(run, (1, request.channels, size, size))
+            for run, size in zip((base, own, *smaller), (request.imgsz, request.imgsz, *sizes), strict=True)
         ]
         timings = time_alternately(runs, SECONDS * len(runs))
-    runtime = format.runtime if format else PYTORCH
+    runtime = exported.format if exported else PYTORCH
     return [
         OnSmallerImages(size, timing.median_ms, timing.ratio, timings[1].ratio, runtime, _metric(request, size))
         for size, timing in zip(sizes, timings[2:], strict=True)
@@ -79,10 +84,12 @@ def beating(smaller: list[OnSmallerImages], metric: float | None) -> OnSmallerIm
     return max(better, key=lambda each: each.metric, default=None)
 
 
-def _run(request: Request, yolo: YOLO, imgsz: int, format: Format | None, stack: ExitStack) -> Run:
-    if format is None:
-        return eager_run(yolo.model, request.options.threads)
-    return stack.enter_context(opened(yolo, format, imgsz, request.options.threads)).run
+def _runs(request: Request, exported: Exported, sizes: Iterable[int], stack: ExitStack) -> list[Run]:
+    """Open the exported base and slimmed model, and the base exported for smaller images."""
+    format, threads = Format(exported.format, exported.precision), request.options.threads
+    files = [get_runtime(format.runtime).open(Path(path), threads, format.precision).run
+             for path in (exported.base_path, exported.path)]  # fmt: skip
+    return [*files, *(stack.enter_context(opened(request.base, format, size, threads)).run for size in sizes)]
 
 
 def _metric(request: Request, imgsz: int) -> float:

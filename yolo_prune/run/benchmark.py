@@ -84,7 +84,7 @@ def benchmark_files(
         dataset = _dataset(opened_files, data)
         LOGGER.info(f"timing {len(paths)} files alternately")
         runs = [on_noise(file.session.run, (1, file.channels, file.imgsz, file.imgsz)) for file in opened_files]
-        timings = time_alternately(runs, SECONDS * len(paths))
+        timings = time_alternately(runs, SECONDS * len(paths), precision=0)
         records = [_record(file, timing, dataset) for file, timing in zip(opened_files, timings, strict=True)]
     metric = METRICS[opened_files[0].task]
     return {

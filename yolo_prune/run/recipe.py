@@ -343,7 +343,7 @@ def _export(run: Run, checkpoint: Path, plan: PruningPlan, format: Format) -> No
 def _measure_smaller_images(run: Run, checkpoint: Path) -> None:
     """Measure the base on smaller images, and add a note where that beats the slimmed model."""
     request, summary = run.request, run.summary
-    summary.smaller_images = measure_smaller_images(request, request.base.opened(checkpoint))
+    summary.smaller_images = measure_smaller_images(request, request.base.opened(checkpoint), summary.exports)
     metric = summary.final.metric(request.metric.key)
     better = beating(summary.smaller_images, metric)
     if better is not None:

@@ -75,7 +75,7 @@ def slim_to_latency(
 def _ratio(original: Callable[[], Any], slimmed: Callable[[], Any]) -> float | None:
     """Return the time of the slimmed model over that of the original; None where two timings were disturbed."""
     for _ in range(2):
-        timings = time_alternately([original, slimmed], SECONDS)
+        timings = time_alternately([original, slimmed], SECONDS, precision=0)
         if not any(timing.is_disturbed for timing in timings):
             return timings[1].ratio
     return None

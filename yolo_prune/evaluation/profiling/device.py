@@ -89,7 +89,7 @@ def _time_graph(runtime: Any, path: Path, job: Mapping[str, Any], threads: int |
 def _time_model(runtime: Any, path: Path, base: Path, job: Mapping[str, Any], threads: int | None) -> dict[str, float]:
     """Time a model alternately with the original."""
     runs = [on_noise(runtime.open(each, threads).run, job["shape"]) for each in (base, path)]
-    of_base, own = time_alternately(runs, SECONDS_OF_MODEL)
+    of_base, own = time_alternately(runs, SECONDS_OF_MODEL, precision=0)
     return {"ms": own.median_ms, "base_ms": of_base.median_ms, "ratio": own.ratio}
 
 
