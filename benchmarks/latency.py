@@ -1,10 +1,11 @@
 """Plans for a latency: asked, predicted and measured; and the mAP of plans for MACs that are as fast.
 
     python -m benchmarks.latency --out DIR [--cases bccd-320 ...] [--runtimes onnx openvino ncnn] [--threads 1]
-                                 [--shares 75 60 45] [--macs 80 70 60 50 40] [--show]
+                                 [--shares 75 60 45] [--macs 80 70 60 50 40] [--figures latency.json] [--show]
 
 Nothing is trained, so that the plans are compared and not their recovery. Every run is `prune()` with --epochs 0; its
-directory stays below --out. A finished run is not done again. --show only prints what is there.
+directory stays below --out. A run whose figures are in the file --figures is not done again. --show only prints what
+the file holds.
 
 A latency is the median over pairs of runs of the exported slimmed model and the exported base, which are run in turns
 on one image. "arrived" is the share of the removed MACs that arrives as time: (1 - latency) / (1 - MACs). "MACs plan"
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,13 +26,17 @@ os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its repo
 
 import numpy as np
 
+from benchmarks.bench import Results
 from benchmarks.environment import describe
-from benchmarks.tables import print_header, print_row
+from benchmarks.tables import print_measured
 from tests.catalogue import prepare, weights
 from yolo_prune import YOLO, resume
 from yolo_prune.files import read_json
+from yolo_prune.structure import PruningPlan
 
 RUNTIMES = ("onnx", "openvino", "ncnn")
+TITLES = ("case", "runtime", "asked", "predicted", "measured", "MACs", "arrived", "mAP50-95", "MACs plan, 1",
+          "MACs plan, 8", "smaller image")  # fmt: skip
 
 
 class Case(NamedTuple):
@@ -51,31 +57,33 @@ CASES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("latency"))
     parser.add_argument("--cases", nargs="+", choices=CASES, default=["bccd-320"])
     parser.add_argument("--runtimes", nargs="+", choices=RUNTIMES, default=RUNTIMES)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--shares", nargs="+", type=int, default=[75, 60, 45])
     parser.add_argument("--macs", nargs="+", type=int, default=[80, 70, 60, 50, 40])
+    parser.add_argument("--figures", type=Path, default=Path("latency.json"))
     parser.add_argument("--show", action="store_true")
     args = parser.parse_args()
     print(describe())
+    results = Results(args.figures)
     for case in args.cases:
-        bench = Runs(case, args.out, args.threads, tuple(args.runtimes), args.show)
+        bench = Runs(case, args.out, args.threads, tuple(args.runtimes), results, args.show)
         by_macs = {
             round_to: [bench.run(f"macs-{share}-{round_to}", target_macs=f"{share}%", round_to=round_to,
                                  export=bench.runtimes) for share in args.macs]
             for round_to in (1, 8)
         }  # fmt: skip
-        titles = ("case", "runtime", "asked", "predicted", "measured", "MACs", "arrived", "mAP50-95", "MACs plan, 1",
-                  "MACs plan, 8", "smaller image")  # fmt: skip
-        print_header(*titles)
+        rows = []
         for runtime in args.runtimes:
             for share in args.shares:
                 options = {"target_latency": f"{share}%", "runtime": runtime, "export": (runtime,)}
-                summary = bench.run(f"{runtime}-{share}", **options)
-                if summary:
-                    print_row(case, runtime, f"{share} %", *_cells(summary, runtime, by_macs))
+                figures = bench.run(f"{runtime}-{share}", **options)
+                if figures:
+                    rows.append([case, runtime, f"{share} %", *_cells(figures, runtime, by_macs)])
+        print()
+        print_measured(TITLES, rows)
 
 
 class Runs:
@@ -86,19 +94,24 @@ class Runs:
         out: directory of all cases.
         threads: that models are timed with.
         runtimes: that plans for MACs are exported to.
-        show: whether only finished runs count.
+        results: receive the figures.
+        show: whether only figures that are there count.
     """
 
-    def __init__(self, case: str, out: Path, threads: int, runtimes: tuple[str, ...], show: bool):
+    def __init__(self, case: str, out: Path, threads: int, runtimes: tuple[str, ...], results: Results, show: bool):
         self.case, self.threads, self.runtimes, self.show = CASES[case], threads, runtimes, show
-        self.out, self.data = out / f"{case}-{threads}", out / "data"
+        self.name, self.results = f"{case}-{threads}", results
+        self.out, self.data = out / self.name, out / "data"
 
     def run(self, name: str, **options: Any) -> dict[str, Any] | None:
-        """Return the summary of a run, which is done if it is not finished; None where only finished ones count."""
-        directory = self.out / name
+        """Return the figures of a run, which is done if they are missing; None where nothing is to be done."""
+        key = f"{self.name}/{name}"
+        if key not in self.results and not self.show:
+            self.results.put(key, figures_of(self._summary(self.out / name, options), self.out / name))
+        return self.results.figures.get(key)
+
+    def _summary(self, directory: Path, options: dict[str, Any]) -> dict[str, Any]:
         if not (directory / "report.html").exists():
-            if self.show:
-                return None
             if (directory / "run.json").exists():
                 resume(directory)
             else:
@@ -108,32 +121,40 @@ class Runs:
         return read_json(directory / "summary.json")
 
 
-def _cells(summary: dict[str, Any], runtime: str, by_macs: dict[int, list]) -> list[str]:
-    export = export_of(summary, runtime)
-    base, final, measured = summary["base"], summary["final"], export["latency_ratio"]
-    macs = final["macs"] / base["macs"]
-    predicted = export["predicted_latency_ms"] / summary["profile"]["base_ms"]
-    shares = [f"{100 * value:.1f} %" for value in (predicted, measured, macs)]
+def figures_of(summary: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """Return the figures of a finished run. Costs and latencies are shares of the base's."""
+    base, final, profile = summary["base"], summary["final"], summary["profile"]
+    exports = summary["exports"]
+    predicted = {each["format"]: each["predicted_latency_ms"] for each in exports if each["predicted_latency_ms"]}
+    return {
+        "base": base["map50_95"],
+        "before training": final["map50_95_before_training"],
+        "mAP50-95": final["map50_95"],
+        "MACs": final["macs"] / base["macs"],
+        "parameters": final["params"] / base["params"],
+        "measured": {each["format"]: each["latency_ratio"] for each in exports},
+        "predicted": {runtime: ms / profile["base_ms"] for runtime, ms in predicted.items()},
+        "smaller images": [[each["latency_ratio"], each["metric"]] for each in summary["smaller_images"]],
+        "removed blocks": len(PruningPlan.load(directory / "plan.json").removed_blocks),
+    }
+
+
+def _cells(figures: dict[str, Any], runtime: str, by_macs: dict[int, list]) -> list[str]:
+    measured, macs = figures["measured"][runtime], figures["MACs"]
+    shares = [f"{100 * value:.1f} %" for value in (figures["predicted"][runtime], measured, macs)]
     arrived = (1 - measured) / (1 - macs)
-    same = [_at(measured, [_point(each, runtime) for each in filter(None, by_macs[step])]) for step in (1, 8)]
-    smaller = [(each["latency_ratio"], each["metric"]) for each in summary["smaller_images"]]
-    image = _at(measured, [*smaller, (1.0, base["map50_95"])])
-    return [*shares, f"{arrived:.2f}", f"{final['map50_95']:.3f}", *same, image]
+    same = [
+        _at(measured, [(each["measured"][runtime], each["mAP50-95"]) for each in by_macs[step]
+                       if each and runtime in each["measured"]])
+        for step in (1, 8)
+    ]  # fmt: skip
+    image = _at(measured, [*figures["smaller images"], (1.0, figures["base"])])
+    return [*shares, f"{arrived:.2f}", f"{figures['mAP50-95']:.3f}", *same, image]
 
 
-def _point(summary: dict[str, Any], runtime: str) -> tuple[float, float]:
-    """Return the latency, as a share of the base's, and the mAP of a run."""
-    return export_of(summary, runtime)["latency_ratio"], summary["final"]["map50_95"]
-
-
-def export_of(summary: dict[str, Any], runtime: str) -> dict[str, Any]:
-    """Return what a summary records of the export to a runtime."""
-    return next(export for export in summary["exports"] if export["format"] == runtime)
-
-
-def _at(latency: float, points: list[tuple[float, float]]) -> str:
-    """Return the mAP at a latency, interpolated between points; a dash beyond them."""
-    points = sorted(points)
+def _at(latency: float, points: Sequence[Sequence[float]]) -> str:
+    """Return the mAP at a latency, interpolated between pairs of both; a dash beyond them."""
+    points = sorted(map(tuple, points))
     if not points or not points[0][0] <= latency <= points[-1][0]:
         return "-"
     return f"{np.interp(latency, *zip(*points, strict=True)):.3f}"

@@ -2,11 +2,12 @@
 
     python -m benchmarks.sweep --out DIR [--epochs 1] [--workers 2] [--figures sweep.json] [--show]
 
-Twelve runs of the embedded example, of one round each: three criteria, two targets and two seeds. They are carried out three times: one
-after the other in one process with as many threads as there are workers; by a sweep of workers with one thread each;
-and by a sweep that is killed when half of the runs are done and started again. The last is checked against the journals
-of the runs: every run is finished, and none of the finished ones was begun again. Statistics are collected anew by each
-of the three. Figures that are in the file --figures are not measured again; --show only prints them.
+Twelve runs of the embedded example, of one round each: three criteria, two targets and two seeds. They are carried out
+three times: one after the other in one process with as many threads as there are workers; by a sweep of workers with
+one thread each; and by a sweep that is killed when half of the runs are done and started again. The last is checked
+against the journals of the runs: every run is finished, and none of the finished ones was begun again. Statistics are
+collected anew by each of the three. Figures that are in the file --figures are not measured again. --show only prints
+them.
 """
 
 from __future__ import annotations
