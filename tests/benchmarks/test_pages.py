@@ -8,5 +8,6 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_tables_of_the_pages_are_those_of_the_figures():
-    done = subprocess.run([sys.executable, "-m", "benchmarks.pages", "--check"], cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, "-m", "benchmarks.pages", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
