@@ -68,6 +68,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "original, without labels": {"unlabelled": True},
     "original, cut by taylor": {**ORIGINAL, "criterion": "taylor"},
     "original, cut by taylor:outputs": {**ORIGINAL, "criterion": "taylor:outputs"},
+    "original, cut by expressiveness*taylor:outputs": {**ORIGINAL, "criterion": "expressiveness*taylor:outputs"},
     "original, cut by l2": {**ORIGINAL, "criterion": "l2"},
     "original, cut at random": {**ORIGINAL, "criterion": "random", "allocation": "uniform"},
 }

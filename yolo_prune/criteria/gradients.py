@@ -9,19 +9,27 @@ from yolo_prune.statistics import Layer, LayerBatch, Statistic, patches
 class GateGradients(Statistic):
     """Squared derivatives of the loss of each image with respect to gates, summed over images.
 
-    A gate is a factor of 1 on one channel. Sums: "bn" (channels), for a gate after the batch norm; "weight" (channels),
-    for a gate on the filter.
+    A gate is a factor of 1 on one channel, after its batch norm. Sum: "squares" (channels).
     """
 
     site = "gradient"
 
     def update(self, batch: LayerBatch) -> None:
-        # The derivative with respect to a gate on y is the sum of y dL/dy over positions. For a gate on the filter, y
-        # is `values` without the constant shift. So no gradient of weights is needed, and each image has its own.
-        bn = (batch.values * batch.gradient).sum((2, 3))
-        weight = bn - batch.layer.shift * batch.gradient.sum((2, 3))
-        self.add("bn", bn.double().square().sum(0))
-        self.add("weight", weight.double().square().sum(0))
+        # The derivative with respect to a gate on y is the sum of y dL/dy over positions. So no gradient of weights is
+        # needed, and each image has its own.
+        gate = (batch.values * batch.gradient).sum((2, 3))
+        self.add("squares", gate.double().square().sum(0))
+
+
+class FilterGradients(Statistic):
+    """As GateGradients, for a gate on the filter: what the batch norm adds to each value is left out."""
+
+    site = "gradient"
+
+    def update(self, batch: LayerBatch) -> None:
+        shift = batch.layer.shift[:, None, None]
+        gate = ((batch.values - shift) * batch.gradient).sum((2, 3))
+        self.add("squares", gate.double().square().sum(0))
 
 
 @register("taylor", GateGradients, scale="global")
@@ -32,16 +40,16 @@ def taylor(_: Layer, statistics: Statistics) -> torch.Tensor:
     neural network pruning" (CVPR 2019). The root keeps the unit of the loss, so that layers are comparable. The square
     is also twice the second-order change, with the empirical Fisher information of the gate in place of the Hessian.
     """
-    return (statistics[GateGradients].sums["bn"] / statistics[GateGradients].samples).sqrt()
+    return (statistics[GateGradients].sums["squares"] / statistics[GateGradients].samples).sqrt()
 
 
-@register("taylor:weight", GateGradients, scale="global")
+@register("taylor:weight", FilterGradients, scale="global")
 def taylor_of_weights(_: Layer, statistics: Statistics) -> torch.Tensor:
     """Return the root mean square over images of the sum of w dL/dw over a filter, (channels).
 
     The joint form of Molchanov et al., "Importance estimation for neural network pruning" (CVPR 2019).
     """
-    return (statistics[GateGradients].sums["weight"] / statistics[GateGradients].samples).sqrt()
+    return (statistics[FilterGradients].sums["squares"] / statistics[FilterGradients].samples).sqrt()
 
 
 class GateResponses(GateGradients):
@@ -58,7 +66,7 @@ def taylor_of_outputs(_: Layer, statistics: Statistics) -> torch.Tensor:
     is twice the divergence from the outputs of the original (`recovery.objectives.outputs`), to second order. So it
     needs images but no labels. The gradient of the divergence itself is 0 at the original.
     """
-    return (statistics[GateResponses].sums["bn"] / statistics[GateResponses].samples).sqrt()
+    return (statistics[GateResponses].sums["squares"] / statistics[GateResponses].samples).sqrt()
 
 
 class WeightFisher(Statistic):
