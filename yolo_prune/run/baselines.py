@@ -12,9 +12,9 @@ from yolo_prune.evaluation.latency import PYTORCH, eager_run
 from yolo_prune.evaluation.runtimes import FP32, Format, Run, get_runtime
 from yolo_prune.evaluation.timing import on_noise, time_alternately
 from yolo_prune.host.blocks import largest_stride
-from yolo_prune.host.console import LOGGER
+from yolo_prune.host.console import LOGGER, quiet
 from yolo_prune.host.model import YOLO
-from yolo_prune.host.validators import metric_of
+from yolo_prune.run.base_accuracy import accuracy_of_base
 from yolo_prune.run.request import Request
 
 SHARES = (0.9, 0.8, 0.7)  # of the image size
@@ -64,8 +64,10 @@ def measure_smaller_images(request: Request, slimmed: YOLO, exports: Iterable[Ex
         ]
         timings = time_alternately(runs, SECONDS * len(runs))
     runtime = exported.format if exported else PYTORCH
+    with quiet():
+        metrics = {size: accuracy_of_base(request, size).metrics[request.metric.key] for size in sizes}
     return [
-        OnSmallerImages(size, timing.median_ms, timing.ratio, timings[1].ratio, runtime, _metric(request, size))
+        OnSmallerImages(size, timing.median_ms, timing.ratio, timings[1].ratio, runtime, metrics[size])
         for size, timing in zip(sizes, timings[2:], strict=True)
     ]
 
@@ -90,7 +92,3 @@ def _runs(request: Request, exported: Exported, sizes: Iterable[int], stack: Exi
     files = [get_runtime(format.runtime).open(Path(path), threads, format.precision).run
              for path in (exported.base_path, exported.path)]  # fmt: skip
     return [*files, *(stack.enter_context(opened(request.base, format, size, threads)).run for size in sizes)]
-
-
-def _metric(request: Request, imgsz: int) -> float:
-    return metric_of(request.base.copied(), request.dataset, {**request.validation_arguments, "imgsz": imgsz})

@@ -11,6 +11,7 @@ from yolo_prune.evaluation.latency import time_models
 from yolo_prune.host.console import LOGGER
 from yolo_prune.host.model import YOLO
 from yolo_prune.host.validators import metric_of
+from yolo_prune.run.base_accuracy import accuracy_of_base
 from yolo_prune.run.judging import Judge, agreement_data
 from yolo_prune.run.record import Stage
 from yolo_prune.run.request import Request
@@ -21,6 +22,8 @@ def measure_accuracy(request: Request, yolo: YOLO, title: str) -> Accuracy | Non
     if request.dataset is None or request.unlabelled:
         return None
     LOGGER.info(f"{title}: measuring {request.metric.title} on {request.dataset.yaml}")
+    if yolo is request.base:
+        return accuracy_of_base(request, request.imgsz)
     return evaluate(yolo, request.dataset, request.truth, request.validation_arguments)
 
 

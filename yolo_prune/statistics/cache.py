@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +16,7 @@ from filelock import FileLock
 from torch import nn
 
 from yolo_prune import __version__
+from yolo_prune.content import content_of, hash_of
 from yolo_prune.files import atomic
 from yolo_prune.host.images import Batch
 from yolo_prune.statistics.collecting import Collected, Wanted, collect
@@ -50,9 +50,9 @@ class StatisticsCache:
         kinds = list(dict.fromkeys(kind for of_layer in wanted.values() for kind in of_layer))
         if not kinds or (dist.is_available() and dist.is_initialized()):
             return self.gather(model, batches, wanted)
-        content = _hash(*_of_model(model), *_of_images(batches), __version__, torch.__version__)
+        content = hash_of(*content_of(model), *_of_images(batches), __version__, torch.__version__)
         layers = {kind: [name for name in wanted if kind in wanted[name]] for kind in kinds}
-        paths = {kind: self.directory / f"{_hash(content, _source(kind), *layers[kind])}.npz" for kind in kinds}
+        paths = {kind: self.directory / f"{hash_of(content, _source(kind), *layers[kind])}.npz" for kind in kinds}
         with FileLock(self.directory / f"{content}.lock"):
             found = {kind: _read(paths[kind], kind, layers[kind]) for kind in kinds}
             missing = {name: [kind for kind in wanted[name] if found[kind] is None] for name in wanted}
@@ -107,15 +107,6 @@ def _source(kind: type[Statistic]) -> str:
         return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _of_model(model: nn.Module) -> Iterator[Any]:
-    """Yield what the outputs of a model depend on."""
-    yield str(next(model.parameters()).device)
-    yield repr(model)
-    for name, value in model.state_dict().items():
-        yield name
-        yield value
-
-
 def _of_images(batches: Iterable[Batch]) -> Iterator[Any]:
     """Yield the pixels and labels of all batches."""
     for batch in batches:
@@ -126,16 +117,3 @@ def _of_images(batches: Iterable[Batch]) -> Iterator[Any]:
             if isinstance(batch[key], torch.Tensor):
                 yield key
                 yield batch[key]
-
-
-def _hash(*parts: Any) -> str:
-    """Return a hash of strings and tensors."""
-    result = hashlib.blake2b(digest_size=20)
-    for part in parts:
-        if isinstance(part, torch.Tensor):
-            result.update(f"{part.dtype} {tuple(part.shape)}".encode())
-            result.update(part.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-        else:
-            result.update(str(part).encode())
-        result.update(b"\0")
-    return result.hexdigest()
