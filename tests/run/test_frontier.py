@@ -9,7 +9,10 @@ import pytest
 from yolo_prune import YOLO, PruningPlan, RequestError, demo, frontier
 from yolo_prune.costs import CostModel
 from yolo_prune.demo.scenes import write_scenes
+from yolo_prune.reporting.frontier import next_command
+from yolo_prune.run.choice import Choice
 from yolo_prune.run.frontier import recovered_share
+from yolo_prune.run.targets import Target
 from yolo_prune.selection.frontier import shares
 
 SMALL = {"imgsz": 96, "workers": 0, "batch": 8, "samples": 16}
@@ -72,6 +75,28 @@ def test_a_run_goes_on_with_a_plan(found, data, tmp_path):
 
 
 @pytest.mark.slow
+def test_targets_choose_a_plan_and_an_image_size_together(data, tmp_path):
+    """The shares are of the base at its own image size, which a smaller image lowers, too."""
+    options = {"data": data, "points": 3, "sizes": (64,), "target_macs": "40%", **SMALL}
+    found = frontier(demo.MODEL, **options, out=tmp_path / "out")
+    (chosen,) = [point for point in found["points"] if point["chosen"]]
+    meeting = [point for point in found["points"] if point["macs"] <= 0.4 * found["base"]["macs"]]
+    assert {point["imgsz"] for point in meeting} == {64, 96}
+    assert chosen["map50_95"] == max(point["map50_95"] for point in meeting)
+    assert f"--plan {chosen['plan']} imgsz={chosen['imgsz']}" in next_command(found)
+
+
+def test_without_targets_the_cheapest_point_within_the_drop_is_chosen():
+    points = [{"macs": macs, "map50_95": 0.6 - drop, "drop": {"value": drop}} for macs, drop in
+              ((90, 0.002), (70, 0.009), (60, 0.02), (50, 0.008))]  # fmt: skip
+    base = {"macs": 100}
+    assert Choice((), 0.01).among(points, base) == 3
+    assert Choice((), 0.001).among(points, base) is None
+    assert Choice((Target.parse("macs", "75%"),), 0.01).among(points, base) == 3
+    assert Choice((Target.parse("macs", "90%"),), None).among(points, base) == 0
+
+
+@pytest.mark.slow
 def test_labels_of_val_change_nothing(found, data, tmp_path):
     copy = Path(shutil.copytree(Path(data).parent, tmp_path / "data"))
     yaml = copy / Path(data).name
@@ -97,6 +122,8 @@ def test_a_folder_without_labels_is_judged_by_agreement(data, tmp_path):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
+        ({"target_macs": "0%"}, "target-macs is '0%'"),
+        ({"target_speed": "50%"}, "target-speed chooses no point of a frontier; there are: macs, params"),
         ({"points": 1}, "points is 1; it must be a whole number of at least 2"),
         ({"sizes": (100,)}, "sizes 100 must be a multiple of 32"),
         ({"sizes": (128,)}, "at most the model's image size of 96"),

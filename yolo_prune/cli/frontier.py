@@ -30,7 +30,9 @@ from yolo_prune.run.options import CHOICE, IMAGES, RESULTS, TARGET
 @SAFE
 @click.option("--points", type=int, metavar="N", panel=TARGET, help="Plans, from 90 to 30 % of the cost; default: 8.")
 @click.option("--sizes", metavar="S,S,...", panel=TARGET, help="Judge every plan at these image sizes, too.")
-@from_table(["runtime", "profile", "max_layer_ratio", "round_to", "protect"])
+@from_table(
+    ["target_macs", "target_latency", "max_map_drop", "runtime", "profile", "max_layer_ratio", "round_to", "protect"]
+)
 @from_table(["criterion", "allocation", "reconstruct"])
 @click.option("--run", metavar="DIR", panel=CHOICE, help="A finished run, to estimate what recovery would bring.")
 @from_table(["threads", "verbose"])
@@ -48,13 +50,15 @@ def frontier(
     """
     stdout = prepare(as_json, safe_load)
     from yolo_prune import api
-    from yolo_prune.reporting.frontier import frontier_table
+    from yolo_prune.reporting.frontier import frontier_table, next_command
 
     options.pop("debug")
     asked = with_train_args(given(options), train_args)
     measured = api.frontier(api.load(model), out=out, sizes=_sizes(sizes), run=run and Path(run), **asked)
     screen = console(stderr=as_json)
     screen.print(frontier_table(measured))
+    if (following := next_command(measured)) is not None:
+        screen.print(f"chosen: {following}", soft_wrap=True)
     screen.print(f"page: {Path(measured['directory']) / 'frontier.html'}")
     print_json(measured, stdout)
 

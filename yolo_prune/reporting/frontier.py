@@ -50,7 +50,7 @@ def _row(measured: dict[str, Any], point: dict[str, Any]) -> list[str]:
     base = measured["base"]
     name = "base" if point.get("plan") is None else f"plan {Path(point['plan']).stem} %"
     name = name if point["imgsz"] == base["imgsz"] else f"{name} at {point['imgsz']} px"
-    mark = "knee" if point.get("knee") else "best" if point.get("front") else ""
+    mark = "chosen" if point.get("chosen") else "knee" if point.get("knee") else "best" if point.get("front") else ""
     latency = [] if not measured["profile"] else [_share(point["latency_ms"], base["latency_ms"], ".2f")]
     estimate = [] if measured["recovered"] is None else [_text(point.get("estimated"), ".3f")]
     return [
@@ -58,6 +58,17 @@ def _row(measured: dict[str, Any], point: dict[str, Any]) -> list[str]:
         _share(point["macs"] / 1e9, base["macs"] / 1e9, ".3f"), f"{point['params'] / 1e6:.2f}",
         f"{point['size_bytes'] / 1e6:.2f}",
     ]  # fmt: skip
+
+
+def next_command(measured: dict[str, Any]) -> str | None:
+    """Return how to go on with the point that the targets chose; None without one."""
+    chosen = next((point for point in measured["points"] if point["chosen"]), None)
+    if chosen is None:
+        return None
+    size = f"imgsz={chosen['imgsz']}"
+    if chosen["plan"] is None:
+        return f"the base with {size} meets the targets: nothing needs to be slimmed"
+    return f"yolo-prune --model {measured['model']} --data {measured['data']} --plan {chosen['plan']} {size}"
 
 
 def metric(measured: dict[str, Any]) -> str:

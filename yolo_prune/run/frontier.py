@@ -26,6 +26,7 @@ from yolo_prune.reporting.frontier import write_frontier
 from yolo_prune.reporting.reading import read_summary
 from yolo_prune.run.baselines import smaller_sizes
 from yolo_prune.run.checks import at_least
+from yolo_prune.run.choice import Choice, take_targets
 from yolo_prune.run.clock import Clock
 from yolo_prune.run.costs import is_of_this_machine
 from yolo_prune.run.directory import new_directory
@@ -78,28 +79,43 @@ def measure_frontier(
         sizes: image sizes at which every plan is judged, besides the model's own; pixels.
         run: directory of a finished run of the same model, by which the accuracy after recovery is estimated.
         **options: as of `prune`: data, criterion, runtime, ...; imgsz, batch, device, seed as Ultralytics takes them.
+            Targets (`target_macs`, `target_latency`, ...) choose the most accurate point that meets them.
+            `max_map_drop` alone chooses the cheapest point that loses no more.
 
     Returns:
         "model", "data", "metric", "criterion", "imgsz", "images" (that were judged on), "cost" (the kind of cost that
         the plans are spread over), "base" and "points", each with "macs", "params", "size_bytes", "latency_ms"
         (predicted; None without a runtime), "imgsz", "map50_95" (the task's metric, or agreement with the original
         where the images have no labels), "drop" (see `Drop`), "estimated" (the metric after recovery; None without a
-        run), "plan" (path; None: the base on smaller images), "front" (whether no other point is better in both) and
-        "knee"; "recovered" (the share of the drop that recovery brought back in that run), "reference" (the next
-        smaller stock model), "seconds", "versions", and "directory".
+        run), "plan" (path; None: the base on smaller images), "front" (whether no other point is better in both),
+        "knee" and "chosen" (by the targets); "recovered" (the share of the drop that recovery brought back in that
+        run), "reference" (the next smaller stock model), "seconds", "versions", and "directory".
 
     Raises:
         RequestError: the request is wrong, or there is no data.
     """
     with output_of_run(bool(options.get("verbose"))):
         recovered = None if run is None else recovered_share(read_summary(Path(run)))
-        request = _request(yolo, points, sizes, {**options, "out": out})
+        targets = take_targets(options)
+        on_device = Latency.name in {target.kind for target in targets}
+        request = _request(yolo, points, sizes, {**options, "out": out}, on_device)
         survey = _Survey(request, new_directory(request, "-frontier"))
+        choice = Choice(targets, request.options.max_map_drop, survey.key)
         judged = frontier(survey.candidates(points, sizes), survey.judge)
         measured = survey.record(judged, recovered)
+        _choose(measured, choice)
         write_json(survey.directory / "frontier.json", measured)
         write_frontier(measured, survey.directory)
     return measured
+
+
+def _choose(measured: dict[str, Any], choice: Choice) -> None:
+    """Mark the point that the targets choose."""
+    number = choice.among(measured["points"], measured["base"]) if choice else None
+    for i, point in enumerate(measured["points"]):
+        point["chosen"] = i == number
+    if choice and number is None:
+        LOGGER.warning("no point meets the targets; allow more, or judge at smaller images, as sizes 320,256")
 
 
 def recovered_share(summary: dict[str, Any]) -> float | None:
@@ -113,13 +129,13 @@ def recovered_share(summary: dict[str, Any]) -> float | None:
     return None if lost <= 0 else 1 - sum(after for _, after in pairs) / lost
 
 
-def _request(yolo: YOLO, points: int, sizes: Sequence[int], options: dict[str, Any]) -> Request:
+def _request(yolo: YOLO, points: int, sizes: Sequence[int], options: dict[str, Any], on_device: bool) -> Request:
     """Resolve what is judged as a run that only plans."""
     if problem := at_least(2)(points):
         raise RequestError(f"points is {points!r}; {problem}")
     if yolo.is_untrained:
         raise RequestError("frontier asks what a trained model loses; a model from a yaml is not trained")
-    on_device = options.get("runtime") is not None or options.get("profile") is not None
+    on_device = on_device or options.get("runtime") is not None or options.get("profile") is not None
     targets = {"target_size": "100%", ("target_latency" if on_device else "target_macs"): "100%"}
     asked = read_options({**targets, "dry_run": True, **options}).located()
     asked.require_new_out()
