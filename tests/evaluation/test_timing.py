@@ -1,7 +1,7 @@
 import time
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yolo_prune.evaluation.timing import EARLIEST, FEWEST, MOST, WARM_UP, Timing, half_interval, time_alternately
@@ -30,6 +30,7 @@ def test_timing_stops_when_the_medians_are_precise_enough():
     assert (early, full) == (EARLIEST, MOST)
 
 
+@settings(deadline=None)
 @given(st.integers(30, 200), st.integers(0, 10**6))
 def test_the_true_median_is_rarely_further_away_than_the_interval_is_wide(count, seed):
     values = np.random.default_rng(seed).lognormal(0.0, 0.2, (400, count))  # whose median is 1
