@@ -19,6 +19,7 @@ from ultralytics.cfg import TASK2DATA, get_cfg
 from ultralytics.data import ClassificationDataset, build_yolo_dataset
 from ultralytics.utils import YAML
 
+from yolo_prune.content import hash_of
 from yolo_prune.errors import RequestError
 from yolo_prune.files import atomic, first_of_each, real_paths
 from yolo_prune.host.classes import Names, class_filter, misfit
@@ -140,6 +141,17 @@ class Dataset:
     def val_labels(self) -> list[dict[str, Any]]:
         """Labels of the val images: `im_file`, `shape` (height, width), `cls` (n, 1), `bboxes` (n, 4) in 0 to 1."""
         return self.split("val", 640).labels
+
+    @cached_property
+    def hash_of_val(self) -> str:
+        """Hash of what metrics on the val split depend on: images, labels and classes; for tasks that have labels."""
+        parts = [self.task, self.single_cls, self.classes, self.info["names"], self.info.get("kpt_shape")]
+        if self.annotations is not None:
+            parts.append(self.annotations.read_bytes())
+        for label in self.val_labels:
+            image = hash_of(Path(label["im_file"]).read_bytes())
+            parts += [image, *(label[key] for key in ("cls", "bboxes", "keypoints")), *label["segments"]]
+        return hash_of(*parts)
 
 
 def _with_label(path: str, directory: Path) -> str:

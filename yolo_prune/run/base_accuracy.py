@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 from filelock import FileLock
@@ -16,7 +15,6 @@ from yolo_prune.content import content_of, hash_of
 from yolo_prune.evaluation.accuracy import Accuracy, evaluate
 from yolo_prune.files import read_json, write_json
 from yolo_prune.host.console import LOGGER
-from yolo_prune.host.datasets import Dataset
 from yolo_prune.host.settings import cache_directory
 from yolo_prune.run.request import Request
 
@@ -44,8 +42,8 @@ def accuracy_of_base(request: Request, imgsz: int, directory: Path | None = None
     if request.dataset.task not in LABELLED:
         return measure()
     versions = (__version__, version("ultralytics"), torch.__version__)
-    of_images = _content_of_val(request.dataset)
-    name = hash_of(*content_of(request.base.model), *of_images, sorted(arguments.items()), truth is None, *versions)
+    of_images = request.dataset.hash_of_val
+    name = hash_of(*content_of(request.base.model), of_images, sorted(arguments.items()), truth is None, *versions)
     return _kept((directory or cache_directory("accuracy")) / f"{name}.json", measure)
 
 
@@ -60,15 +58,3 @@ def _kept(path: Path, measure: Callable[[], Accuracy]) -> Accuracy:
         else:
             LOGGER.info(f"these metrics were measured before: {path}")
     return accuracy
-
-
-def _content_of_val(dataset: Dataset) -> Iterator[Any]:
-    """Yield what metrics on the val split depend on: images, labels and classes."""
-    yield from (dataset.task, dataset.single_cls, dataset.classes, dataset.info["names"], dataset.info.get("kpt_shape"))
-    if dataset.annotations is not None:
-        yield dataset.annotations.read_bytes()
-    for label in dataset.val_labels:
-        yield Path(label["im_file"]).read_bytes()
-        for key in ("cls", "bboxes", "keypoints"):
-            yield label[key]
-        yield from label["segments"]
