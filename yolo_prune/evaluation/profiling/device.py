@@ -18,10 +18,9 @@ from yolo_prune.evaluation.runtimes import get_runtime
 from yolo_prune.evaluation.timing import on_noise, time_alternately
 
 JOBS, RESULTS, PROFILE = "jobs.json", "results.jsonl", "profile.json"
-SECONDS = 0.015  # that a graph is timed for in each pass, at least
+SECONDS = 0.03  # that a graph is timed for, at least
 SECONDS_OF_MODEL = 2.0  # that a model and the original are timed for
 FEWEST = 5  # runs of a graph that are timed
-PASSES = 3  # over all graphs; the least time of each counts, since other work can only add to it
 Progress = Callable[[int, int], None]  # jobs that are done, of how many
 
 
@@ -29,18 +28,17 @@ def measure(folder: Path, threads: int | None, progress: Progress = lambda done,
     """Measure the jobs of a folder that were not measured before, and return the profile as plain data."""
     jobs = json.loads((folder / JOBS).read_text())
     runtime = get_runtime(jobs["runtime"])
-    graphs = [(f"{job['file']} {number}", job) for number in range(PASSES) for job in jobs["graphs"]]
-    of_all = [*graphs, *((job["file"], job) for job in jobs["models"])]
+    of_all = [*jobs["graphs"], *jobs["models"]]
     with _Results(folder / RESULTS) as results:
-        for number, (name, job) in enumerate(of_all, 1):
-            if name not in results.done:
+        for number, job in enumerate(of_all, 1):
+            if job["file"] not in results.done:
                 start = time.perf_counter()
                 path = folder / job["file"]
                 if "widths" in job:
                     measured = _time_model(runtime, path, folder / jobs["models"][0]["file"], job, threads)
                 else:
                     measured = {"ms": _time_graph(runtime, path, job, threads)}
-                results.add(name, {**measured, "seconds": time.perf_counter() - start})
+                results.add(job["file"], {**measured, "seconds": time.perf_counter() - start})
             progress(number, len(of_all))
     return _profile(jobs, results.done, threads, runtime.version)
 
@@ -101,8 +99,7 @@ def _profile(
     blocks: dict[str, list] = {}
     odd: dict[str, list] = {}
     for job in jobs["graphs"]:
-        least = min(results[f"{job['file']} {number}"]["ms"] for number in range(PASSES))
-        measured = [*job["layer"], least]
+        measured = [*job["layer"], results[job["file"]]["ms"]]
         blocks.setdefault(job["kind"], [])
         (odd if job["odd"] else blocks).setdefault(job["kind"], []).append(measured)
     models = [
