@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ import yaml
 from benchmarks.bench import Results
 from benchmarks.environment import describe
 from benchmarks.tables import print_measured
+from yolo_prune.files import read_json
 
 SWEEP = {"criterion": ["expressiveness", "taylor", "l2"], "target_macs": ["70%", "54%"], "seed": [0, 1]}
 RUNS = 12
@@ -58,8 +60,10 @@ def main() -> None:
         if figures := results.figures.get(name):
             counts = [str(figures.get(count, "-")) for count in ("finished", "begun again")]
             ratio = f"{figures['seconds'] / sequence:.2f}" if sequence else "-"
-            rows.append([name, f"{figures['seconds']:.0f}", ratio, *counts])
-    print_measured(("twelve runs", "seconds", "ratio", "finished", "finished ones that were begun again"), rows)
+            of_a_run = f"{figures['seconds of a run']:.0f}" if "seconds of a run" in figures else "-"
+            rows.append([name, f"{figures['seconds']:.0f}", ratio, of_a_run, *counts])
+    print_measured(("twelve runs", "seconds", "ratio", "seconds of a run", "finished",
+                    "finished ones that were begun again"), rows)  # fmt: skip
 
 
 def measure(results: Results, args: argparse.Namespace) -> None:
@@ -69,13 +73,19 @@ def measure(results: Results, args: argparse.Namespace) -> None:
     file.write_text(yaml.safe_dump({"epochs": args.epochs, "rounds": 1, "sweep": SWEEP}), encoding="utf-8")
     if SEQUENCE not in results:
         words = [sys.executable, "-c", ONE_AFTER_THE_OTHER, str(file), str(args.out / "sequence")]
-        seconds = run(words, args.out / "settings-1", args.workers)
-        results.put(SEQUENCE, {"seconds": seconds, "finished": len(reports(args.out / "sequence"))})
+        results.put(SEQUENCE, figures_of(run(words, args.out / "settings-1", args.workers), args.out / "sequence"))
     if SWEEP_OF_WORKERS not in results:
         seconds = run(command(file, args.out / "sweep"), args.out / "settings-2", 1)
-        results.put(SWEEP_OF_WORKERS, {"seconds": seconds, "finished": len(reports(args.out / "sweep"))})
+        results.put(SWEEP_OF_WORKERS, figures_of(seconds, args.out / "sweep"))
     if STOPPED not in results:
         results.put(STOPPED, stop_and_start(file, args.out))
+
+
+def figures_of(seconds: float, directory: Path) -> dict[str, float]:
+    """Return the seconds of all runs, the mean seconds of one, and how many are finished."""
+    finished = reports(directory)
+    of_each = [read_json(path / "summary.json")["seconds"]["total"] for path in finished]
+    return {"seconds": seconds, "seconds of a run": statistics.mean(of_each), "finished": len(finished)}
 
 
 def command(file: Path, out: Path) -> list[str]:

@@ -76,9 +76,12 @@ def _suffices(times: Sequence[Sequence[float]], precision: float) -> bool:
     """Whether there are as many times as are wanted, or enough for the precision."""
     first, *others = times
     count = len(first)
-    if count >= MOST or precision == 0 or count < EARLIEST or count % EVERY:
-        return count >= MOST
-    return all(half_interval(values) <= precision for values in (first, *(_ratios(of_run, first) for of_run in others)))
+    if count >= MOST:
+        return True
+    if precision == 0 or count < EARLIEST or count % EVERY:
+        return False
+    ratios = [_ratios(of_run, first) for of_run in others]
+    return all(half_interval(values) <= precision for values in (first, *ratios))
 
 
 def half_interval(values: Sequence[float]) -> float:
