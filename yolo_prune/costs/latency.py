@@ -6,7 +6,6 @@ import copy
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.optimize import lsq_linear
 
 from yolo_prune.costs.kinds import CostKind, register
 from yolo_prune.costs.profile import LatencyProfile, MeasuredModel
@@ -90,6 +89,8 @@ class Latency(CostKind):
 
     def _fitted(self, models: list[MeasuredModel]) -> np.ndarray:
         """Fit the factors to whole models, so that the relative errors are small."""
+        from scipy.optimize import lsq_linear  # importing it takes half a second, and few commands need it
+
         rows, base_ms = [], models[0].base_ms
         for number, model in enumerate(models):
             ratio = model.ratio if number else 1.0  # the first is the original

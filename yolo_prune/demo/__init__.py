@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 MODEL = Path(__file__).with_name("scenes.pt")  # made by train.py
-DEFAULTS = {"rounds": 2, "epochs": 3, "samples": 128, "imgsz": 160, "batch": 16, "workers": 0}
+DEFAULTS = {"epochs": 3, "samples": 128, "imgsz": 160, "batch": 16, "workers": 0}
 TARGET = {"target_macs": "54%"}
 TRAIN, VAL = 256, 128  # images
 

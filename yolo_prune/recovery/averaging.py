@@ -9,7 +9,7 @@ takes a fixed share). Where training had enough images, the best share is 1.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -17,18 +17,24 @@ from torch import nn
 
 from yolo_prune.host.losses import mean_loss
 
+State = Mapping[str, torch.Tensor]  # as of `state_dict`
+
 SHARES = tuple(i / 8 for i in range(9))  # the loss varies slowly along the line
 
 
 def between(start: nn.Module, end: nn.Module, share: float) -> nn.Module:
     """Return a copy of `end` whose weights and statistics lie at `share` of the way from `start` to `end`."""
     model = copy.deepcopy(end)
-    origin = start.state_dict()
+    _move(model, start.state_dict(), end.state_dict(), share)
+    return model
+
+
+def _move(model: nn.Module, origin: State, goal: State, share: float) -> None:
+    """Give a model the weights and statistics at `share` of the way from `origin` to `goal`."""
     with torch.no_grad():
         for name, value in model.state_dict().items():
             if value.is_floating_point():
-                value.copy_(torch.lerp(origin[name].to(value.device, torch.float32), value.float(), share))
-    return model
+                value.copy_(torch.lerp(origin[name].to(value.device, torch.float32), goal[name].float(), share))
 
 
 def best_share(start: nn.Module, end: nn.Module, batches: Iterable[dict[str, Any]]) -> float:
@@ -36,6 +42,9 @@ def best_share(start: nn.Module, end: nn.Module, batches: Iterable[dict[str, Any
 
     A model whose loss is not finite is not chosen; if that is all of them, the share is 1.
     """
-    losses = {share: mean_loss(between(start, end, share), batches) for share in SHARES}
+    model, losses = copy.deepcopy(end), {}
+    for share in SHARES:
+        _move(model, start.state_dict(), end.state_dict(), share)
+        losses[share] = mean_loss(model, batches)
     finite = {share: loss for share, loss in losses.items() if loss < float("inf")}
     return min(finite, key=lambda share: finite[share], default=1.0)

@@ -9,7 +9,6 @@ from itertools import islice
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
 from torch import nn
 
 from yolo_prune.files import first_of_each, real_paths
@@ -95,6 +94,8 @@ def medoids(features: torch.Tensor, count: int, seed: int) -> list[int]:
     """
     if count >= len(features):
         return list(range(len(features)))
+    from sklearn.cluster import KMeans  # importing it takes more than a second, and few commands need it
+
     points = features.double()
     points = ((points - points.mean(0)) / points.std(0).clamp_min(1e-12)).numpy()
     kmeans = KMeans(count, n_init=3, random_state=seed).fit(points)
