@@ -4,8 +4,8 @@
                                  [--shares 75 60 45] [--macs 80 70 60 50 40] [--figures latency.json] [--show]
 
 Nothing is trained, so that the plans are compared and not their recovery. Every run is `prune()` with --epochs 0; its
-directory stays below --out. A run whose figures are in the file --figures is not done again. --show only prints what
-the file holds.
+directory stays below --out. A run whose figures are in the file --figures is not done again, except for a runtime that
+it lacks. --show only prints what the file holds.
 
 A latency is the median over pairs of runs of the exported slimmed model and the exported base, which are run in turns
 on one image. "arrived" is the share of the removed MACs that arrives as time: (1 - latency) / (1 - MACs). "MACs plan"
@@ -104,10 +104,15 @@ class Runs:
         self.out, self.data = out / self.name, out / "data"
 
     def run(self, name: str, **options: Any) -> dict[str, Any] | None:
-        """Return the figures of a run, which is done if they are missing; None where nothing is to be done."""
+        """Return the figures of a run, which is done if they lack a runtime; None where nothing is to be done."""
         key = f"{self.name}/{name}"
-        if key not in self.results and not self.show:
-            self.results.put(key, figures_of(self._summary(self.out / name, options), self.out / name))
+        earlier = self.results.figures.get(key, {}).get("measured", {})
+        missing = [runtime for runtime in options["export"] if runtime not in earlier]
+        if missing and not self.show:
+            directory = self.out / f"{name}-{'-'.join(missing)}"
+            figures = figures_of(self._summary(directory, {**options, "export": missing}), directory)
+            figures["measured"] = {**earlier, **figures["measured"]}
+            self.results.put(key, figures)
         return self.results.figures.get(key)
 
     def _summary(self, directory: Path, options: dict[str, Any]) -> dict[str, Any]:

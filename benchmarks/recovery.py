@@ -1,11 +1,11 @@
 """What recovery brings: ways to recover, on the same plans, at equal epochs.
 
     python -m benchmarks.recovery --out DIR [--cases coco-mini-54 bccd-40 ...] [--ways original labels ...]
-                                  [--epochs 6 24] [--seeds 0] [--figures recovery.json] [--show]
+                                  [--epochs 6 24] [--seeds 0] [--figures recovery.json] [--show [--brief]]
 
 Every run is `prune()` with the options of a case and of a way; its directory stays below --out. A run whose figures are
 in the file --figures is not done again, and one that was stopped goes on, so that the benchmark can be stopped at any
-time. --show only prints what the file holds.
+time. --show only prints what the file holds, and with --brief only the mAP of "original".
 
 The plans of a case are the same for all ways that cut once, because criterion, calibration and seed are the same.
 mAP50-95 is that of Ultralytics on val, which nothing is decided by. "kept" is the share of the training that averaging
@@ -50,6 +50,7 @@ CASES = {
     "bccd-54": Case("yolov8n-bccd", "bccd", "54%"),
     "bccd-40": Case("yolov8n-bccd", "bccd", "40%"),
 }
+TITLES = {"yolov8n": "YOLOv8n", "yolov8n-bccd": "YOLOv8n", "yolo11n": "YOLO11n"}
 FIGURES = ("base", "before", "mAP50-95", "agreement", "kept", "training, s")
 ORIGINAL = {"learn_from": "original"}
 # What a way adds to the defaults. "rounds" divide the epochs among them.
@@ -112,6 +113,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--figures", type=Path, default=Path("recovery.json"))
     parser.add_argument("--show", action="store_true")
+    parser.add_argument("--brief", action="store_true")
     args = parser.parse_args()
     print(describe())
     rows = [
@@ -125,7 +127,10 @@ def main() -> None:
     for row in rows if not args.show else ():
         if row.key not in results:
             results.put(row.key, run(row, args.out))
-    print_table(rows, results)
+    if args.brief:
+        print_brief_table(rows, results)
+    else:
+        print_table(rows, results)
 
 
 def run(row: Row, out: Path) -> dict[str, float | None]:
@@ -163,6 +168,17 @@ def print_table(rows: Sequence[Row], results: Results) -> None:
             *cells, seconds = columns
             cells = [mean_and_spread(column) for column in cells]
             print_row(case, way, str(epochs), str(len(finished)), *cells, f"{sum(seconds) / len(seconds):.0f}")
+
+
+def print_brief_table(rows: Sequence[Row], results: Results) -> None:
+    """Print the mAP of the original, and of the model before and after its recovery from it."""
+    print_header("model, images, share of the MACs that is kept", "original", "slimmed, before fine-tuning",
+                 "after fine-tuning")  # fmt: skip
+    for row in rows:
+        if row.way == "original" and row.key in results:
+            case, figures = CASES[row.case], results.figures[row.key]
+            title = f"{TITLES[case.checkpoint]}, {case.dataset}, {case.target.replace('%', ' %')}"
+            print_row(title, *(f"{figures[name]:.3f}" for name in ("base", "before", "mAP50-95")))
 
 
 if __name__ == "__main__":
