@@ -32,7 +32,8 @@ from yolo_prune.costs import CostModel
 from yolo_prune.host.blocks import conv_blocks
 from yolo_prune.recovery.batch_norms import with_better_batch_norms
 from yolo_prune.recovery.least_squares import ridge_factor
-from yolo_prune.recovery.reconstruction import Reconstruction, write_with_norm
+from yolo_prune.recovery.reconstruction import Reconstruction
+from yolo_prune.recovery.writing import write_with_norm
 from yolo_prune.run.options import Options
 from yolo_prune.selection import Limits, Problem, select
 from yolo_prune.statistics import LayerBatch, layers

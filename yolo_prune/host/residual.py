@@ -69,6 +69,14 @@ def blocks_named(model: nn.Module, names: Iterable[str]) -> list[ResidualBlock]:
     return [block for name, block in blocks.items() if name in asked]
 
 
+def outer_block(model: nn.Module, name: str) -> str:
+    """Return the module that a residual block is in, apart from lists and sequences, e.g. "model.6"."""
+    path = name.rpartition(".")[0]
+    while isinstance(model.get_submodule(path), (nn.ModuleList, nn.Sequential)):
+        path = path.rpartition(".")[0]
+    return path
+
+
 def inputs_of_blocks(model: nn.Module, names: Iterable[str]) -> dict[str, set[int]]:
     """Return the input channels that layers lose with blocks: those that the blocks put out, by the layer's name."""
     lost: dict[str, set[int]] = {}

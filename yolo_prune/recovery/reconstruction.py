@@ -15,14 +15,15 @@ from torch import nn
 
 from yolo_prune.host.blocks import conv_blocks
 from yolo_prune.host.images import Batch
+from yolo_prune.recovery.behind_blocks import solve_behind_blocks
 from yolo_prune.recovery.least_squares import solve
+from yolo_prune.recovery.writing import write_with_norm
 from yolo_prune.statistics import Collected, Layer, StatisticsCache, Wanted, collect, layers
 from yolo_prune.statistics.moments import InputMoments
 from yolo_prune.structure import ChannelGroup, PruningPlan
-from yolo_prune.structure.layers import Weighted, is_plain, weight_layers, write_reading_weight
+from yolo_prune.structure.layers import is_plain, weight_layers, write_reading_weight
 from yolo_prune.structure.naming import name_without
 
-SMALLEST_SCALE = 1e-4  # of a batch norm; weights are not divided by smaller ones
 MEMORY = 2**31  # bytes of covariances that are held at once, unless a single layer needs more
 
 
@@ -72,7 +73,7 @@ class Reconstruction:
     def apply(self, plan: PruningPlan, groups: Sequence[ChannelGroup] | None = None) -> nn.Module:
         """Return a copy of the model slimmed by the plan, in evaluation mode.
 
-        Layers that lose no inputs are not changed.
+        Layers that lose no inputs are not changed, except behind removed blocks (see `behind_blocks`).
 
         Args:
             plan: for the model.
@@ -96,6 +97,8 @@ class Reconstruction:
             else:
                 with torch.no_grad():
                     write_reading_weight(slimmed[own], weight, bias)
+        if plan.removed_blocks:
+            solve_behind_blocks(self.model, slim, plan, self.images)
         return slim
 
     def _moments(self) -> Iterator[tuple[str, InputMoments]]:
@@ -108,38 +111,6 @@ class Reconstruction:
             if self.fits_in_memory:
                 self._held = moments
             yield from moments.items()
-
-
-def write_with_norm(
-    conv: Weighted,
-    bn: nn.BatchNorm2d,
-    scale: torch.Tensor,
-    solution: tuple[torch.Tensor, torch.Tensor],
-    inputs: tuple[torch.Tensor, torch.Tensor],
-) -> None:
-    """Write a solution into a convolution and the batch norm after it.
-
-    The batch norm gets the statistics of what it will see, so that training, which normalises by the batch, starts from
-    the same function as evaluation.
-
-    Args:
-        conv: to be written.
-        bn: to be written.
-        scale: (out), by which the batch norm scaled in the original model.
-        solution: weights (out, in * kernel) and bias (out) of both together.
-        inputs: mean (in * kernel) and covariance of what the convolution reads.
-    """
-    (weight, bias), (mean, covariance) = solution, inputs
-    with torch.no_grad():
-        scale = scale.double().cpu()
-        scale = torch.where(scale.abs() > SMALLEST_SCALE, scale, torch.ones_like(scale))
-        weight = weight / scale.unsqueeze(1)
-        conv.weight.copy_(weight.view_as(conv.weight))
-        variance = ((weight @ covariance) * weight).sum(1).clamp_min(0)
-        bn.running_mean.copy_(weight @ mean)
-        bn.running_var.copy_(variance)
-        bn.weight.copy_(scale * (variance + bn.eps).sqrt())
-        bn.bias.copy_(bias + scale * (weight @ mean))
 
 
 def _is_solvable(layer: Layer) -> bool:

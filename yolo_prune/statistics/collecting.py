@@ -47,7 +47,7 @@ def collect(model: nn.Module, batches: Iterable[Batch], wanted: Wanted) -> Colle
     if not every:
         return statistics
     sources = [site for site in _GRADIENTS if any(statistic.site == site for statistic in every)]
-    with _listening(model, statistics) as present, _evaluating(model, bool(sources)):
+    with _listening(model, statistics) as present, evaluating(model, bool(sources)):
         for batch in batches:
             _pass(model, batch, sources, present)
             present.inputs.clear()
@@ -153,8 +153,13 @@ def _as_maps(values: torch.Tensor) -> torch.Tensor:
 
 
 @contextmanager
-def _evaluating(model: nn.Module, with_gradients: bool) -> Iterator[None]:
-    """Put the model into evaluation mode. Gradients are computed for activations, not for weights."""
+def evaluating(model: nn.Module, with_gradients: bool = False) -> Iterator[None]:
+    """Put the model into evaluation mode while the block runs.
+
+    Args:
+        model: it is unchanged afterwards.
+        with_gradients: whether gradients are computed, for activations and not for weights.
+    """
     training = {module: module.training for module in model.modules()}
     inplace = {module: module.inplace for module in model.modules() if with_gradients and hasattr(module, "inplace")}
     required = {parameter: parameter.requires_grad for parameter in model.parameters() if with_gradients}
