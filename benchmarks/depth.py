@@ -3,6 +3,7 @@
     python -m benchmarks.depth --out DIR [--cases bccd-320 coco-mini-320] [--runtimes onnx openvino] [--threads 1]
                                [--shares 60 45] [--epochs 0] [--figures depth.json] [--show]
     python -m benchmarks.depth --structure yolov8m yolo11m [--imgsz 320] [--runtimes onnx] [--figures depth.json]
+    python -m benchmarks.depth --alone coco-mini bccd [--figures depth.json]
 
 The cases are those of `benchmarks.latency`. Every run is `prune()` for a latency target, once with --no-blocks and once
 with --blocks, both with the same criterion, images and seed. With --epochs, both are recovered alike. What is in the
@@ -10,12 +11,16 @@ file --figures is not measured again; --show only prints it. mAP50-95 is that of
 
 --structure has no weights, and so no accuracy. It removes every second block that can be removed from a model of a
 yaml, or so many channels of every layer that the MACs are the same, and times both beside the model.
+
+--alone removes one block at a time from a trained YOLOv8n at 320 px, and no channels: mAP50-95 on val of the model that
+is only cut, and of the reconstructed one (128 images).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,7 +28,8 @@ from typing import Any
 
 os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would hide the table
 
-from benchmarks.bench import Results
+from benchmarks.bench import CASES as BENCHES
+from benchmarks.bench import Bench, Results
 from benchmarks.environment import describe
 from benchmarks.latency import CASES, RUNTIMES, Runs
 from benchmarks.tables import print_measured
@@ -33,6 +39,7 @@ from yolo_prune.evaluation.export import opened
 from yolo_prune.evaluation.runtimes import Format
 from yolo_prune.evaluation.timing import on_noise, time_alternately
 from yolo_prune.host.residual import residual_blocks
+from yolo_prune.recovery.reconstruction import Reconstruction
 from yolo_prune.structure import PruningPlan
 
 SECONDS = 12.0  # that three models are timed for
@@ -48,6 +55,7 @@ def main() -> None:
     parser.add_argument("--shares", nargs="+", type=int, default=[60])
     parser.add_argument("--epochs", type=int, default=0)
     parser.add_argument("--structure", nargs="+", default=(), metavar="MODEL")
+    parser.add_argument("--alone", nargs="+", choices=BENCHES, default=())
     parser.add_argument("--imgsz", type=int, default=320)
     parser.add_argument("--figures", type=Path, default=Path("depth.json"))
     parser.add_argument("--show", action="store_true")
@@ -55,7 +63,9 @@ def main() -> None:
     print(describe())
     results = Results(args.figures)
     print()
-    if args.structure:
+    if args.alone:
+        compare_blocks(args.alone, results, args.show)
+    elif args.structure:
         compare_structures(args, results)
     else:
         compare_plans(args, results)
@@ -84,6 +94,27 @@ def _cells(figures: dict[str, Any], runtime: str) -> list[str]:
     before = figures["before training"]
     return [str(figures["removed blocks"]), *(f"{100 * share:.1f} %" for share in shares),
             "-" if before is None else f"{before:.3f}", f"{figures['mAP50-95']:.3f}"]  # fmt: skip
+
+
+def compare_blocks(names: Sequence[str], results: Results, show: bool) -> None:
+    """Remove each block alone from trained models, and print a row for each."""
+    rows = []
+    with tempfile.TemporaryDirectory() as directory:
+        for name in names:
+            bench = Bench(name, Path(directory))
+            reconstruction = None
+            for block in residual_blocks(bench.yolo.model):
+                key = f"alone/{name}/{block}"
+                if key not in results and not show:
+                    reconstruction = reconstruction or Reconstruction(bench.yolo.model, bench.draw(128, 0).scoring)
+                    plan = PruningPlan.without_blocks(bench.yolo.model, [block])
+                    slimmed = {"cut": plan.apply(bench.yolo.model), "reconstructed": reconstruction.apply(plan)}
+                    macs = CostModel.of(slimmed["cut"], bench.imgsz).full["macs"] / bench.costs.full["macs"]
+                    results.put(key, {"MACs": macs, **{way: bench.accuracy(each) for way, each in slimmed.items()}})
+                if figures := results.figures.get(key):
+                    of_plan = f"{100 * figures['MACs']:.1f} %"
+                    rows.append([name, block, of_plan, f"{figures['cut']:.3f}", f"{figures['reconstructed']:.3f}"])
+    print_measured(("data", "removed block", "MACs", "cut", "reconstructed"), rows)
 
 
 def compare_structures(args: argparse.Namespace, results: Results) -> None:

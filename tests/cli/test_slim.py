@@ -70,6 +70,7 @@ def bad_requests(tmp_path):
         ("a folder of images", ("--model", "yolov8n.yaml", "--dry-run", "--calibration", where / "nowhere")),
         ("0 images in it", ("--model", "yolov8n.yaml", "--dry-run", "--calibration", few)),
         ("regularize", (*good, "--regularize", "contribution")),
+        ("--data", ("--model", saved, "--blocks", "--criterion", "l1", "--epochs", "0")),
     ]
 
 

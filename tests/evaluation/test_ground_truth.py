@@ -132,3 +132,10 @@ def test_damaged_annotations_are_refused_with_what_is_wrong_and_where(key, value
     damaged.write_text(json.dumps(content))
     with pytest.raises(RequestError, match=rf"damaged.json: no COCO JSON: {problem}"):
         GroundTruth.of(type(from_json)(from_json.yaml, {**from_json.info, "annotations": str(damaged)}))
+
+
+def test_classes_count_by_their_numbers_whatever_their_order(from_json, from_labels):
+    for dataset in (from_json, from_labels):
+        names = dict(reversed(dataset.info["names"].items()))
+        turned = GroundTruth.of(type(dataset)(dataset.yaml, {**dataset.info, "names": names}))
+        assert turned.category_ids == GroundTruth.of(dataset).category_ids

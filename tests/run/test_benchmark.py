@@ -68,3 +68,21 @@ def test_a_damaged_file_is_one_line(tmp_path):
     (tmp_path / "bad.onnx").write_bytes(b"no model")
     with pytest.raises(RequestError, match=r"bad\.onnx: cannot be opened"):
         benchmark_files([str(tmp_path / "bad.onnx")])
+
+
+@pytest.mark.slow
+def test_the_metric_is_that_of_the_task(tmp_path):
+    data = write_scenes(tmp_path / "scenes", "segment", train=2, val=4, size=64)
+    names = {0: "disc", 1: "square", 2: "triangle", 3: "star", 4: "cross"}
+    yolo = YOLO("yolov8n-seg.yaml")
+    yolo.model.names = names
+    yolo.around(yolo.model).save(tmp_path / "model.pt")
+    measured = benchmark_files([str(tmp_path / "model.pt")], data=data, imgsz=64)
+    assert "(M)" in measured["metric"]["key"]
+    assert 0 <= measured["files"][0]["map50_95"] <= 1
+
+
+def test_a_dataset_that_does_not_exist_is_refused_before_anything_is_timed(capsys):
+    with pytest.raises(RequestError, match="nowhere"):
+        benchmark_files([str(MODEL)], data="nowhere.yaml")
+    assert "timing" not in capsys.readouterr().out

@@ -87,8 +87,11 @@ def test_targets_choose_a_plan_and_an_image_size_together(data, tmp_path):
 
 
 def test_without_targets_the_cheapest_point_within_the_drop_is_chosen():
-    points = [{"macs": macs, "map50_95": 0.6 - drop, "drop": {"value": drop}} for macs, drop in
-              ((90, 0.002), (70, 0.009), (60, 0.02), (50, 0.008))]  # fmt: skip
+    points = [
+        {"macs": macs, "map50_95": 0.6 - drop, "drop": {"value": drop, "low": None, "high": high, "images": 9}}
+        for macs, drop, high in ((90, 0.002, 0.003), (70, 0.009, 0.02), (60, 0.02, 0.03), (50, 0.008, None),
+                                 (40, 0.009, 0.021))
+    ]  # fmt: skip
     base = {"macs": 100}
     assert Choice((), 0.01).among(points, base) == 3
     assert Choice((), 0.001).among(points, base) is None
@@ -123,6 +126,7 @@ def test_a_folder_without_labels_is_judged_by_agreement(data, tmp_path):
     ("options", "reason"),
     [
         ({"target_macs": "0%"}, "target-macs is '0%'"),
+        ({"target_macs": "100G"}, "target-macs is 100,000,000,000; the model has only"),
         ({"target_speed": "50%"}, "target-speed chooses no point of a frontier; there are: macs, params"),
         ({"points": 1}, "points is 1; it must be a whole number of at least 2"),
         ({"sizes": (100,)}, "sizes 100 must be a multiple of 32"),

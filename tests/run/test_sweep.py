@@ -59,6 +59,8 @@ def test_names_of_runs_are_names_of_directories_and_differ(tmp_path):
         ({"sweep": {"out": ["a"]}}, "out cannot be swept"),
         ({"sweep": {"criterion": ["l1", "l9"]}}, "criterion=l9: criterion 'l9' does not exist"),
         ({"sweep": {"epoch": [1]}}, "'epoch' is neither an option"),
+        ({"sweep": {"seed": [1]}, "model": "nowhere.pt"}, "no such file"),
+        ({"sweep": {"seed": [1]}, "data": "data.yaml"}, "needs a model that was trained on it"),
     ],
 )
 def test_a_wrong_file_is_refused_before_anything_starts(content, reason, tmp_path):
@@ -90,6 +92,8 @@ def test_all_runs_are_done_but_bad_ones_and_a_second_start_does_none_again(tmp_p
     again = run_sweep(path, tmp_path / "out")
     assert again["runs"] == record["runs"]
     assert times == {file: file.stat().st_mtime_ns for file in (tmp_path / "out").rglob("report.html")}
+    with pytest.raises(RequestError, match="with another model or other options"):
+        run_sweep(_file(tmp_path, {**SWEEP, "epochs": 1}), tmp_path / "out")
 
 
 @pytest.mark.slow

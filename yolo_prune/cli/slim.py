@@ -76,8 +76,9 @@ def slim(
     print_json(result.summary, stdout)
 
 
-def _line(exported: dict[str, Any], profile: dict[str, Any] | None) -> str:
+def _line(exported: dict[str, Any], summary: dict[str, Any]) -> str:
     """Return what the terminal shows of an export."""
+    profile, metric = summary["profile"], exported["map50_95"]
     predicted, base_ms, difference = (
         exported[key] for key in ("predicted_latency_ms", "base_latency_ms", "max_abs_diff")
     )
@@ -86,7 +87,7 @@ def _line(exported: dict[str, Any], profile: dict[str, Any] | None) -> str:
         f"{exported['latency_ms']:.1f} ms, {exported['latency_ratio']:.0%} of the base's {base_ms:.1f} ms",
         f"{predicted / profile['base_ms']:.0%} predicted" if predicted else "",
         f"agrees with PyTorch to {difference:.2g}" if difference is not None else "",
-        f"mAP50-95 {exported['map50_95']:.3f} of {exported['base_map50_95']:.3f}" if exported["map50_95"] else "",
+        "" if metric is None else f"{summary['metric']['title']} {metric:.3f} of {exported['base_map50_95']:.3f}",
     ]
     return ", ".join(filter(None, parts))
 
@@ -98,7 +99,7 @@ def _print_result(result: Any, stderr: bool) -> None:
     out = console(stderr)
     out.print(table(result.summary))
     for exported in result.summary["exports"]:
-        out.print(_line(exported, result.summary["profile"]))
+        out.print(_line(exported, result.summary))
     for note in result.summary["notes"]:
         out.print(f"note: {note}")
     out.print(f"results: {result.directory}")

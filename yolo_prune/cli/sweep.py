@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import rich_click as click
@@ -36,3 +37,5 @@ def sweep(file: str, address: str | None, out: str, as_json: bool, debug: bool) 
             screen.print(f"failed: {run['name']}: {run['error']}")
     screen.print(f"page: {write_sweep(record, Path(record['out']) / 'sweep.html')}")
     print_json(record, stdout)
+    if any(run["error"] for run in record["runs"]):
+        sys.exit(1)

@@ -47,7 +47,7 @@ class GroundTruth:
         by_stem = {Path(image["file_name"]).stem: image["id"] for image in data["images"]}
         by_name = {category["name"]: category["id"] for category in data["categories"]}
         stems = {label["im_file"]: Path(label["im_file"]).stem for label in dataset.val_labels}
-        names = list(dataset.info["names"].values())
+        names = _names(dataset)
         for kind, wanted, listed in (("image", stems.values(), by_stem), ("category", names, by_name)):
             missing = [item for item in wanted if item not in listed]
             if missing:
@@ -81,10 +81,9 @@ class GroundTruth:
                         "iscrowd": 0,
                     }
                 )
-        names = dataset.info["names"]
-        categories = [{"id": index, "name": name} for index, name in names.items()]
+        categories = [{"id": index, "name": name} for index, name in enumerate(_names(dataset))]
         data = {"images": images, "annotations": annotations, "categories": categories}
-        return cls(_coco(data), ids, list(names), "labels")
+        return cls(_coco(data), ids, [*range(len(categories))], "labels")
 
     @property
     def has_objects(self) -> bool:
@@ -150,6 +149,11 @@ ANNOTATIONS = record_of(
     },
     {"annotations": list_of(OBJECT)},
 )
+
+
+def _names(dataset: Dataset) -> list[str]:
+    """Return the names of the classes by their numbers, whatever their order in the yaml."""
+    return [name for _, name in sorted(dataset.info["names"].items())]
 
 
 def _coco(data: dict[str, Any]) -> COCO:

@@ -32,6 +32,8 @@ class Ending:
     def __call__(self, trainer: Any) -> None:
         """Shorten the training where that is due, at the end of an epoch (a callback of Ultralytics)."""
         done = trainer.epoch + 1
+        if trainer.fitness is None:  # the trainer does not validate
+            self.patience = None
         self._metrics.append(float(trainer.fitness or 0.0))
         epochs = min(trainer.epochs, self._by_time(trainer, done), self._by_patience(done))
         if epochs >= trainer.epochs or done >= trainer.epochs:

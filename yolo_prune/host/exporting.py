@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import ultralytics
@@ -68,8 +68,22 @@ def metric_of_file(path: Path, dataset: Dataset, arguments: Mapping[str, Any]) -
     return metric_of(yolo, dataset, {**arguments, "batch": 1, "rect": False, "device": "cpu"})
 
 
-def described(path: Path) -> tuple[int, str, str]:
-    """Return the image size in pixels, the task and the precision that Ultralytics' exporter wrote into a file.
+class Described(NamedTuple):
+    """What Ultralytics' exporter wrote into a file.
+
+    Attributes:
+        task: of the model.
+        precision: of its weights.
+        shape: (channels, height, width) of the image that it reads.
+    """
+
+    task: str
+    precision: str
+    shape: tuple[int, int, int]
+
+
+def described(path: Path) -> Described:
+    """Return what Ultralytics' exporter wrote into a file.
 
     Raises:
         RequestError: Ultralytics cannot open the file.
@@ -78,7 +92,8 @@ def described(path: Path) -> tuple[int, str, str]:
         try:
             backend = AutoBackend(path, device=torch.device("cpu"))
             quantize = (backend.metadata.get("args") or {}).get("quantize")
-            return max(backend.imgsz), backend.task, next(name for name, q in QUANTIZE.items() if q == quantize)
+            precision = next(name for name, of_name in QUANTIZE.items() if of_name == quantize)
+            return Described(backend.task, precision, (backend.metadata.get("channels", 3), *backend.imgsz))
         except Exception as error:  # a file of others can fail in any way
             reason = in_one_line(error, None)
             raise RequestError(f"{path}: cannot be opened as a model that Ultralytics exported: {reason}") from error

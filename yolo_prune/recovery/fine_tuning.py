@@ -32,7 +32,7 @@ class Training:
         from_scratch: whether the model was never trained. It is then trained as Ultralytics trains from a yaml.
         objectives: what the loss consists of; default: Ultralytics' loss on the labels.
         original: the model before pruning, for objectives that compare with it.
-        images: that are trained on.
+        images: number of images that are trained on.
         log: values that go with the metrics of every epoch to the user's loggers.
         patience: epochs without an improvement on the val images of `data` before the training comes to its end; None:
             it trains all epochs.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,9 @@ def next_command(measured: dict[str, Any]) -> str | None:
     size = f"imgsz={chosen['imgsz']}"
     if chosen["plan"] is None:
         return f"the base with {size} meets the targets: nothing needs to be slimmed"
-    return f"yolo-prune --model {measured['model']} --data {measured['data']} --plan {chosen['plan']} {size}"
+    named = {name: measured[name] for name in ("model", "data")} | {"plan": chosen["plan"]}
+    options = [word for name, value in named.items() for word in (f"--{name}", str(value))]
+    return shlex.join(["yolo-prune", *options, size])
 
 
 def metric(measured: dict[str, Any]) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 from yolo_prune.reporting.series import metric_value
 
 Summary = Mapping[str, Any]
-SAME = 0.02  # of the base's latency: a smaller difference is not called faster
 
 
 def verdict(summary: Summary) -> list[str]:
@@ -91,12 +90,12 @@ def _smaller_images(summary: Summary) -> str:
     if metric is None or not smaller:
         return ""
     title = summary["metric"]["title"]
-    as_fast = [each for each in smaller if each["latency_ratio"] <= each["slimmed_ratio"] + SAME]
+    as_fast = [each for each in smaller if each["latency_ratio"] <= each["slimmed_ratio"]]
     if not as_fast:
         return "None of the smaller image sizes that were tried makes the base as fast."
     best = max(as_fast, key=lambda each: each["metric"])
-    words = "more" if best["metric"] > metric else "less"
+    words = "at least as accurate as" if best["metric"] >= metric else "less accurate than"
     return (
         f"The base on images of {best['imgsz']:g} pixels takes {best['latency_ratio']:.0%} of its time at "
-        f"{summary['imgsz']:g} pixels, and is {words} accurate than the slimmed model ({title} {best['metric']:.3f})."
+        f"{summary['imgsz']:g} pixels, and is {words} the slimmed model ({title} {best['metric']:.3f})."
     )

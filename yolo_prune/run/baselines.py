@@ -54,7 +54,8 @@ def measure_smaller_images(request: Request, slimmed: YOLO, exports: Iterable[Ex
     exported = next((each for each in exports if each.precision == FP32), None)
     with ExitStack() as stack:
         if exported is None:
-            base, own = (eager_run(yolo.model, request.options.threads) for yolo in (request.base, slimmed))
+            models = [yolo.model.to(request.device) for yolo in (request.base, slimmed)]
+            base, own = (eager_run(model, request.options.threads) for model in models)
             smaller = [base] * len(sizes)
         else:
             base, own, *smaller = _runs(request, exported, sizes, stack)

@@ -21,7 +21,7 @@ from yolo_prune.host.console import LOGGER
 from yolo_prune.host.datasets import Dataset, Wanted, resolve
 from yolo_prune.host.exporting import described, metric_of_file
 from yolo_prune.host.metrics import METRICS
-from yolo_prune.host.model import load
+from yolo_prune.host.model import YOLO, load
 from yolo_prune.run.record import versions
 
 SECONDS = 3.0  # that each file is timed for
@@ -33,17 +33,22 @@ class _File:
 
     Attributes:
         path: of the file or folder.
-        imgsz: pixels of the image that it reads.
         task: of the model.
-        session: that runs it.
-        channels: of the image.
+        shape: (channels, height, width) of the image that it reads.
+        precision: of its weights.
+        yolo: the model of a checkpoint; None for an exported file.
     """
 
     path: Path
-    imgsz: int
     task: str
-    session: Session
-    channels: int = 3
+    shape: tuple[int, int, int]
+    precision: str = FP32
+    yolo: YOLO | None = None
+
+    @property
+    def imgsz(self) -> int:
+        """The longer side of the image, in pixels."""
+        return max(self.shape[1:])
 
 
 def benchmark_files(
@@ -79,34 +84,41 @@ def benchmark_files(
         raise RequestError(f"{missing[0]}: there is no such file")
     if runtime is not None:
         get_runtime(runtime).require_installed(FP32)
+    described_files = [_describe(path, imgsz) for path in paths]
+    dataset = _dataset(described_files, data)
     with ExitStack() as stack:
-        opened_files = [_open(path, runtime, threads, imgsz, stack) for path in paths]
-        dataset = _dataset(opened_files, data)
+        sessions = [_open(file, runtime, threads, stack) for file in described_files]
         LOGGER.info(f"timing {len(paths)} files alternately")
-        runs = [on_noise(file.session.run, (1, file.channels, file.imgsz, file.imgsz)) for file in opened_files]
+        pairs = zip(described_files, sessions, strict=True)
+        runs = [on_noise(session.run, (1, *file.shape)) for file, session in pairs]
         timings = time_alternately(runs, SECONDS * len(paths), precision=0)
-        records = [_record(file, timing, dataset) for file, timing in zip(opened_files, timings, strict=True)]
-    metric = METRICS[opened_files[0].task]
+        records = [
+            _record(file, session, timing, dataset)
+            for file, session, timing in zip(described_files, sessions, timings, strict=True)
+        ]
+    metric = METRICS[described_files[0].task]
     return {
         "files": records, "metric": {"key": metric.key, "title": metric.title}, "device": processor(),
         "threads": threads, "data": dataset and dataset.yaml, "versions": versions(),
     }  # fmt: skip
 
 
-def _open(path: Path, runtime: str | None, threads: int | None, imgsz: int | None, stack: ExitStack) -> _File:
+def _describe(path: Path, imgsz: int | None) -> _File:
     if path.suffix != ".pt":
-        found = runtime_of(path)
-        found.require_installed()
-        size, task, precision = described(path)
-        return _File(path, size, task, found.open(path, threads, precision))
+        runtime_of(path).require_installed()
+        file = described(path)
+        return _File(path, file.task, file.shape, file.precision)
     yolo = load(path)
     size = image_size(imgsz or yolo.overrides.get("imgsz"), yolo.task, largest_stride(yolo.model))
-    channels = input_channels(yolo.model)
+    return _File(path, yolo.task, (input_channels(yolo.model), size, size), yolo=yolo)
+
+
+def _open(file: _File, runtime: str | None, threads: int | None, stack: ExitStack) -> Session:
+    if file.yolo is None:
+        return runtime_of(file.path).open(file.path, threads, file.precision)
     if runtime is not None:
-        session = stack.enter_context(opened(yolo, Format(runtime), size, threads))
-        return _File(path, size, yolo.task, session, channels)
-    run = eager_run(yolo.model, threads)
-    return _File(path, size, yolo.task, Session(run, PYTORCH, "cpu", FP32, threads), channels)
+        return stack.enter_context(opened(file.yolo, Format(runtime), file.imgsz, threads))
+    return Session(eager_run(file.yolo.model, threads), PYTORCH, "cpu", FP32, threads)
 
 
 def _dataset(files: Sequence[_File], data: str | None) -> Dataset | None:
@@ -115,13 +127,13 @@ def _dataset(files: Sequence[_File], data: str | None) -> Dataset | None:
         return None
     if len(tasks) > 1:
         raise RequestError(f"the files are for different tasks, {' and '.join(tasks)}; leave out --data, or some files")
-    return resolve(data, Wanted(tasks[0], None))
+    return resolve(data, Wanted(None, None, tasks[0]))
 
 
-def _record(file: _File, timing: Timing, dataset: Dataset | None) -> dict[str, Any]:
+def _record(file: _File, session: Session, timing: Timing, dataset: Dataset | None) -> dict[str, Any]:
     LOGGER.info(f"{file.path}: {timing.median_ms:.2f} ms")
     return {
-        "path": str(file.path), "runtime": file.session.runtime, "precision": file.session.precision,
+        "path": str(file.path), "runtime": session.runtime, "precision": session.precision,
         "imgsz": file.imgsz, "size_bytes": size_of(file.path), "median_ms": timing.median_ms,
         "spread_ms": timing.spread_ms, "ratio": timing.ratio, "disturbed": timing.is_disturbed,
         "map50_95": dataset and metric_of_file(file.path, dataset, {"imgsz": file.imgsz}),

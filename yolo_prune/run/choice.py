@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from yolo_prune.errors import RequestError
+from yolo_prune.evaluation.drop import Drop
 from yolo_prune.run.options import TARGET_PREFIX
 from yolo_prune.run.targets import Target
 
@@ -38,7 +39,7 @@ class Choice:
             number
             for number, point in enumerate(points)
             if all(point[key] is not None and point[key] <= limit for key, limit in most.items())
-            and (self.max_drop is None or point["drop"]["value"] <= self.max_drop)
+            and (self.max_drop is None or Drop(**point["drop"]).is_within(self.max_drop))
         ]
         if self.targets:
             return max(meeting, key=lambda number: points[number]["map50_95"], default=None)

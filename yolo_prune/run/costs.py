@@ -9,6 +9,7 @@ from yolo_prune.costs import CostKind
 from yolo_prune.costs.latency import Latency
 from yolo_prune.costs.profile import LatencyProfile
 from yolo_prune.costs.size import Size
+from yolo_prune.errors import RequestError
 from yolo_prune.evaluation.profiling.device import processor
 from yolo_prune.evaluation.runtimes import get_runtime
 from yolo_prune.host.model import YOLO
@@ -42,8 +43,13 @@ def require_runtime(options: Options) -> None:
         return
     if options.profile is None:
         profiled_runtime(options.runtime or RUNTIME)
-    else:
-        LatencyProfile.load(Path(options.profile))
+        return
+    profile = LatencyProfile.load(Path(options.profile))
+    if options.runtime not in (None, profile.runtime):
+        raise RequestError(
+            f"runtime is {options.runtime}, and the profile {options.profile} is of {profile.runtime}; leave one of "
+            "them out"
+        )
 
 
 def is_of_this_machine(profile: LatencyProfile) -> bool:

@@ -99,6 +99,8 @@ def measure_frontier(
         targets = take_targets(options)
         on_device = Latency.name in {target.kind for target in targets}
         request = _request(yolo, points, sizes, {**options, "out": out}, on_device)
+        for target in targets:
+            target.of(request.problem.costs.full)  # it may be above what the original costs
         survey = _Survey(request, new_directory(request, "-frontier"))
         choice = Choice(targets, request.options.max_map_drop, survey.key)
         judged = frontier(survey.candidates(points, sizes), survey.judge)
@@ -242,6 +244,8 @@ class _Survey:
             return None
         share = candidate.plan.cost["final"][self.kind] / candidate.plan.cost["base"][self.kind]
         path = self.directory / "plans" / f"{100 * share:.0f}.json"
+        if path.exists() and PruningPlan.load(path) != candidate.plan:  # many points lie close together
+            path = path.with_stem(f"{100 * share:.2f}")
         path.parent.mkdir(exist_ok=True)
         candidate.plan.save(path)
         return str(path)

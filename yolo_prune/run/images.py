@@ -118,7 +118,8 @@ def resolve_dataset(
     Raises:
         RequestError: it does not resolve, or does not fit the model.
     """
-    needed |= options.max_map_drop is not None or options.by_accuracy or (options.has_labels and parsed.needs_images)
+    needed |= options.max_map_drop is not None or options.by_accuracy or options.blocks
+    needed |= options.has_labels and parsed.needs_images
     if options.data is None and not needed and (options.dry_run or options.epochs == 0):
         return None
     any_classes = (yolo.is_untrained and options.data) or yolo.task == "depth"  # depth has no classes

@@ -8,7 +8,7 @@ from torch import nn
 
 from yolo_prune.host.history import history, is_slimmed
 from yolo_prune.structure import find_network
-from yolo_prune.structure.layers import weight_layers
+from yolo_prune.structure.layers import layer_widths
 
 
 def describe(model: nn.Module, why: bool = False) -> dict[str, Any]:
@@ -24,6 +24,6 @@ def describe(model: nn.Module, why: bool = False) -> dict[str, Any]:
         "classes": len(model.names),
         "params": sum(parameter.numel() for parameter in model.parameters()),
         "slimmed": is_slimmed(model),
-        "widths": {name: layer.weight.shape[:2] for name, layer in weight_layers(model).items()},
+        "widths": {name: (width.out, width.in_) for name, width in layer_widths(model).items()},
         "history": history(model),
     }

@@ -173,7 +173,8 @@ class Options:
     )  # fmt: skip
     time: str | None = option(
         TRAINING, None, "T", "Time for all trainings together, as 30m or 2h.",
-        "The number of epochs is lowered to what fits, and the learning rate follows.", duration,
+        "The number of epochs is lowered to what fits, and the learning rate follows. Without a target, each training "
+        "gets a quarter of the time.", duration,
     )  # fmt: skip
     retrain_outputs: bool = option(
         TRAINING, False, None, "Train new output layers for the dataset's classes.",

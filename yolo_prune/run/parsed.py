@@ -21,6 +21,8 @@ from yolo_prune.run.options import (
     table,
 )
 
+INSTEAD_OF_TARGET = ("plan", "runtime", "profile", "max_map_drop")  # options that decide how much is removed
+
 
 @dataclass(frozen=True)
 class Parsed:
@@ -104,5 +106,6 @@ def demo_options(given: dict) -> dict:
     """
     if "data" in given:
         raise RequestError(f"data {given['data']} needs a model that was trained on it: name it with --model")
-    target = {} if any(name.startswith(TARGET_PREFIX) for name in given) else demo.TARGET
+    decides = any(name.startswith(TARGET_PREFIX) or name in INSTEAD_OF_TARGET for name in given)
+    target = {} if decides else demo.TARGET
     return {**demo.DEFAULTS, **target, "data": demo.scenes_yaml(), **given}

@@ -8,6 +8,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from filelock import FileLock
+
 from yolo_prune.costs.profile import LatencyProfile, fingerprint
 from yolo_prune.errors import RequestError
 from yolo_prune.evaluation.profiling.device import measure, processor
@@ -51,9 +53,16 @@ def profile_of(yolo: YOLO, network: Network, runtime: str, threads: int | None, 
     """
     chosen = profiled_runtime(runtime)
     path = cache_directory("profiles") / f"{_key(network, chosen, threads)}.json"
-    if path.exists() and not again:
-        LOGGER.info(f"the profile of {chosen.title} on this machine is in {path}")
-        return LatencyProfile.load(path)
+    with FileLock(path.with_suffix(".lock")):  # other runs that want the same profile wait for it
+        if path.exists() and not again:
+            LOGGER.info(f"the profile of {chosen.title} on this machine is in {path}")
+        else:
+            _measure(yolo, network, chosen, threads, path)
+    return LatencyProfile.load(path)
+
+
+def _measure(yolo: YOLO, network: Network, chosen: Runtime, threads: int | None, path: Path) -> None:
+    """Measure this device for a model, and write the profile to a path."""
     folder = path.with_suffix("")
     LOGGER.info(f"measuring {chosen.title} on this machine, which is done once; other work disturbs it")
     _write_folder(yolo, network, chosen, folder)
@@ -68,7 +77,6 @@ def profile_of(yolo: YOLO, network: Network, runtime: str, threads: int | None, 
         profile = measure(folder, threads, progress)
     write_json(path, profile)
     shutil.rmtree(folder)
-    return LatencyProfile.load(path)
 
 
 def profiled_runtime(name: str) -> Runtime:

@@ -190,7 +190,8 @@ def _prepared_base(run: Run) -> YOLO:
                 data=data, epochs=request.epochs, directory=directory, arguments=request.train_args,
                 objectives=(LABELS, penalty), seconds=request.seconds_of_training,
             )  # fmt: skip
-            fine_tune(request.base.copied(), training)
+            with run.clock.time("training"):
+                fine_tune(request.base.copied(), training)
         checkpoint = finished_checkpoint(directory, request.epochs)
         yolo = open_trained(request.base, checkpoint)
         stage = measure_stage(request, yolo, request.problem.base, "prepared", run.directory)
@@ -211,7 +212,7 @@ def _all_rounds(run: Run, yolo: YOLO) -> tuple[PruningPlan, Stage]:
         steps = number_kept + (HALF if refused else 1)
         with run.step(f"round {number}"):
             try:
-                result = _round(run, number, steps, kept, is_last=refused)
+                result = _round(run, number, steps, kept, is_last=refused or number == request.rounds)
             except TargetError as error:
                 if not by_accuracy:
                     raise

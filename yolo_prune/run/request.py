@@ -132,6 +132,7 @@ class Request:
         epochs = resolving.epochs(options, untrained, dataset, images, learns_from)
         unlabelled = dataset is not None and dataset.unlabelled
         averages = not unlabelled and resolving.averages(options, untrained, yolo.task, images, epochs)
+        held_out = resolving.held_out(options, images, epochs, averages, learns_from, unlabelled)
         plan = None if options.plan is None else PruningPlan.load(options.plan)
         problem = _problem(base, options, parsed, imgsz, plan)  # last, because a profile may have to be measured for it
         schedule = Schedule.of(options, problem.target)
@@ -139,7 +140,7 @@ class Request:
             options, parsed, base, module.names, yolo.checkpoint or absolute(str(yolo.model_name)), yolo.checkpoint,
             untrained, device, imgsz, dataset, truth, problem, schedule, plan, images, reconstructs, epochs,
             steps=options.steps or (1 if untrained else math.ceil(STEPS / schedule.expected)),
-            held_out=resolving.held_out(options, images, epochs, averages, learns_from, unlabelled),
+            held_out=held_out,
             learns_from=learns_from,
             patience=resolving.patience(options, learns_from),
             averages=averages,
@@ -217,8 +218,8 @@ class Request:
 
     @property
     def images_for_agreement(self) -> LabelledImages | None:
-        """The images that agreement with the original is measured on; None without a dataset."""
-        if self.images.calibration is None:
+        """The images that agreement with the original is measured on; None without any that no training sees."""
+        if self.images.calibration is None or (self.epochs and self.held_out is None):
             return None
         return self.held_out or self.images.calibration.judging.first(AGREEING)
 

@@ -73,7 +73,7 @@ def epochs(options: Options, untrained: bool, dataset: Dataset | None, images: I
     elif epochs is None:
         in_all = min(MOST_EPOCHS, math.ceil(IMAGES_SEEN / images.calibration.split_size))
         epochs = math.ceil(in_all / expected_rounds(options))
-    for name in ("learn_from", "regularize"):
+    for name in ("learn_from", "regularize", "images", "time"):
         if getattr(options, name) and not epochs:
             raise RequestError(f"{name.replace('_', '-')} needs a dataset to train on; give its yaml with --data")
     return epochs

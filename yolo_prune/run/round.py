@@ -123,7 +123,8 @@ class Round:
         slimmed = slimming(request, yolo.model, plan, self.goal, self.clock, self.untrained)
         model, changed = slimmed.model, False
         record(model, [*history(request.base.model), self._step(slimmed.plan)])
-        if request.images.calibration is not None and not self.untrained and not request.reconstructs:
+        labelled = request.images.calibration is not None and not request.unlabelled
+        if labelled and not self.untrained and not request.reconstructs:
             model, changed = with_better_batch_norms(model.to(request.device), request.images.calibration)
         yolo = yolo.around(model)
         drop = self.judge.drop(self.judge.judged(yolo)) if self.judge and request.epochs else None
@@ -164,7 +165,7 @@ class Round:
             from_scratch=self.untrained,
             objectives=self._objectives(plan),
             original=request.base.model,
-            images=request.images.calibration.split_size + len(more_images(request)),
+            images=request.images.calibration.split_size - len(request.judged_paths) + len(more_images(request)),
             log=log,
             patience=request.patience if request.held_out else None,
             seconds=request.seconds_of_training,
@@ -174,7 +175,7 @@ class Round:
         request = self.request
         resources = Resources(original=request.base.model, plan=plan)
         objectives = objectives_for(request.learns_from, resources, request.batch)
-        if request.parsed.penalty and self.number < request.rounds:  # nothing is removed after the last round
+        if request.parsed.penalty and not self.is_last:  # nothing is removed after the last round
             objectives.append(request.parsed.penalty.create(request.images.calibration.scoring))
         return objectives
 

@@ -93,7 +93,10 @@ def _request(yolo: YOLO, figure: str, cuts: Sequence[float], options: dict[str, 
         raise RequestError(f"samples is {options['samples']!r}; {problem}")
     if yolo.is_untrained:
         raise RequestError("sensitivity asks what a trained model loses; a model from a yaml is not trained")
-    return Request.of(yolo, read_options({"target_macs": "100%", "dry_run": True, **options}), needs_dataset=True)
+    request = Request.of(yolo, read_options({"target_macs": "100%", "dry_run": True, **options}), needs_dataset=True)
+    if request.unlabelled:
+        raise RequestError(f"sensitivity needs labels, and the images of {request.dataset.yaml} have none")
+    return request
 
 
 def _measure(request: Request, problem: Problem, images: LabelledImages, figure: str) -> Callable[[Removed], float]:

@@ -56,9 +56,9 @@ def run_sweep(
     ray = ray_for("sweep")
     sweep = Sweep.read(path)
     runs = sweep.runs()
-    _check(runs)
+    _check(sweep.model, runs)
     out = out.absolute()
-    out.mkdir(parents=True, exist_ok=True)
+    _take_up(out, {"model": sweep.model, "options": sweep.options})
     if sweep.model is None:
         demo.scenes_yaml()  # drawn once, and not by every worker
     place = Place.create(out)
@@ -76,11 +76,22 @@ def run_sweep(
     return record
 
 
-def _check(runs: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise RequestError if the options of a run are wrong, before any is started."""
+def _take_up(out: Path, asked: dict[str, Any]) -> None:
+    """Make the directory of a sweep, or raise RequestError if it holds runs with other options."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "asked.json"
+    if path.exists() and read_json(path) != asked:
+        raise RequestError(f"out {out} holds runs of a sweep with another model or other options; choose another one")
+    write_json(path, asked)
+
+
+def _check(model: str | None, runs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise RequestError if the model or the options of a run are wrong, before any is started."""
+    if model is not None:
+        load(model)
     for name, options in runs.items():
         try:
-            Parsed.of(read_options(dict(options)))
+            Parsed.of(read_options(dict(options) if model else demo_options(dict(options))))
         except RequestError as error:
             raise RequestError(f"{name}: {error}") from None
 

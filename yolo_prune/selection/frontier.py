@@ -11,7 +11,7 @@ Plan = TypeVar("Plan")
 
 
 class Judged(NamedTuple):
-    """One point: the cost, as a share of the original's, and the accuracy, higher is better."""
+    """One point: the cost, in any unit, and the accuracy, higher is better."""
 
     cost: float
     accuracy: float

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,9 +75,21 @@ class StatisticsCache:
             return
         with atomic(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)
-        files = sorted(self.directory.glob("*.npz"), key=lambda file: file.stat().st_mtime)
-        while files and sum(file.stat().st_size for file in files) > MOST_BYTES:
-            files.pop(0).unlink(missing_ok=True)
+        self._trim()
+
+    def _trim(self) -> None:
+        """Remove the oldest files while all are too large. Other processes may do the same at that moment."""
+        files = []
+        for file in self.directory.glob("*.npz"):
+            with suppress(FileNotFoundError):
+                state = file.stat()
+                files.append((state.st_mtime, state.st_size, file))
+        size = sum(of_file for _, of_file, _ in files)
+        for _, of_file, file in sorted(files):
+            if size <= MOST_BYTES:
+                return
+            file.unlink(missing_ok=True)
+            size -= of_file
 
 
 def _read(path: Path, kind: type[Statistic], layers: list[str]) -> dict[str, Statistic] | None:

@@ -21,7 +21,7 @@ Measures {title} on this machine for {model} at {imgsz} pixels. It needs Python 
 
 It takes some minutes, and goes on where it was stopped. It writes profile.json. Copy that file back and use it:
 
-    yolo-prune --model ... --target-latency 60% --runtime {runtime} --profile profile.json
+    yolo-prune --model ... --target-latency 60% --profile profile.json
 """
 SCRIPT = "from yolo_prune.evaluation.profiling.device import main\n\nmain()\n"
 
