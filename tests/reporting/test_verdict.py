@@ -29,8 +29,8 @@ def test_it_says_what_was_gained_and_lost():
 
 def test_a_simple_step_that_is_better_is_named():
     assert verdict({**made_up(), "smaller_images": [SMALLER]})[-1] == (
-        "The base on images of 512 pixels takes 72% of its time at 320 pixels, and is more accurate than the slimmed "
-        "model (mAP50-95 0.400)."
+        "The base on images of 512 pixels takes 72% of its time at 320 pixels, and is at least as accurate as the "
+        "slimmed model (mAP50-95 0.400)."
     )
     text = verdict({**made_up(), "smaller_images": [{**SMALLER, "metric": 0.3}]})[-1]
     assert "less accurate than the slimmed model (mAP50-95 0.300)" in text

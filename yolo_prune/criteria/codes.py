@@ -5,6 +5,7 @@ import torch
 
 from yolo_prune.statistics import LayerBatch, Statistic
 
+NODES = 24  # of a quadrature
 TIE = 1e-9  # of the largest possible score, so that it only orders equal scores
 
 
@@ -81,8 +82,8 @@ def require_pairs(samples: int) -> None:
         raise ValueError(f"expressiveness compares samples and needs at least 2; got {samples}")
 
 
-def _normal_quadrature(like: torch.Tensor, points: int = 24) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return nodes and weights, (points) each, whose weighted sums are expectations under the standard normal."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(points)
+def _normal_quadrature(like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return nodes and weights, (NODES) each, whose weighted sums are expectations under the standard normal."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
     as_like = {"dtype": torch.float32, "device": like.device}
     return torch.tensor(nodes, **as_like), torch.tensor(weights / weights.sum(), **as_like)

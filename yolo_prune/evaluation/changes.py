@@ -36,7 +36,7 @@ def evenly(images: Iterable[str], count: int = CANDIDATES) -> list[Path]:
     return [Path(path) for path in ordered[::step][:count]]
 
 
-def most_changed(models: Models, images: Sequence[Path], arguments: Arguments, count: int = COUNT) -> list[Path]:
+def most_changed(models: Models, images: Sequence[Path], arguments: Arguments) -> list[Path]:
     """Return the images in which the slimmed model loses most, and then those of the others in which it adds most.
 
     In classification, an image has changed where its class has. Images at equal distances make up for what is missing.
@@ -45,15 +45,14 @@ def most_changed(models: Models, images: Sequence[Path], arguments: Arguments, c
         models: to be compared.
         images: to choose from.
         arguments: of the prediction.
-        count: of the images that are returned, if there are so many.
     """
     lost, new = _sizes(models, images, arguments)
     order = range(len(images))
-    chosen = sorted(order, key=lambda i: -lost[i])[: (count + 1) // 2]
-    chosen += sorted({*order} - {*chosen}, key=lambda i: -new[i])[: count - len(chosen)]
+    chosen = sorted(order, key=lambda i: -lost[i])[: (COUNT + 1) // 2]
+    chosen += sorted({*order} - {*chosen}, key=lambda i: -new[i])[: COUNT - len(chosen)]
     chosen = [images[i] for i in chosen if lost[i] or new[i]]
     others = [str(path) for path in images if path not in chosen]
-    return [*chosen, *evenly(others, count - len(chosen))] if len(chosen) < count else chosen
+    return [*chosen, *evenly(others, COUNT - len(chosen))] if len(chosen) < COUNT else chosen
 
 
 def predictions(yolo: YOLO, images: Iterable[Path], arguments: Arguments) -> Iterator[Any]:

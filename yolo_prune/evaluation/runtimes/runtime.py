@@ -152,7 +152,7 @@ def get_runtime(name: str) -> Runtime:
 def runtime_of(path: Path) -> Runtime:
     """Return the runtime of an exported file, by its name. Raises RequestError if there is none."""
     for name in runtime_names():
-        if path.name.rstrip("/").endswith(get_runtime(name).suffix):
+        if path.name.endswith(get_runtime(name).suffix):
             return get_runtime(name)
     endings = ", ".join(get_runtime(name).suffix for name in runtime_names())
     raise RequestError(f"{path} is of no known format; names of files and folders end in {endings}")
