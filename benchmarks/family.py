@@ -1,7 +1,7 @@
 """Slim the larger model, or train the smaller one? Both on data on which both can be trained until nothing improves.
 
     python -m benchmarks.family --out DIR [--data bccd ...] [--seeds 0] [--images 1024] [--epochs 60] [--recovery 20]
-                                [--figures family.json] [--plot family.png] [--show]
+                                [--widths 0.125 ...] [--figures family.json] [--plot family.png] [--show]
 
 The largest model is trained for --epochs and then slimmed to the MACs of the smaller ones, each time with --recovery
 epochs. A smaller model is trained from its start for --epochs plus --recovery epochs, so that both lines see the same
@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1024, help="training scenes")
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--recovery", type=int, default=20)
+    parser.add_argument("--widths", nargs="+", type=float, help="of the smaller models; default: all")
     parser.add_argument("--figures", type=Path, default=Path("family.json"))
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--show", action="store_true")
@@ -121,7 +122,7 @@ class Comparison:
         largest, *smaller = self.family.widths
         data = self._data()
         base = self._trained(data, largest, self.args.epochs)
-        for width in smaller:
+        for width in (width for width in smaller if width in (self.args.widths or smaller)):
             trained = self._trained(data, width, self.args.epochs + self.args.recovery)
             if self._key(SLIMMED, width) not in self.results:
                 self._slim(data, base, trained, width)

@@ -65,6 +65,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "original, 3 rounds": {**ORIGINAL, "rounds": 3},
     "original, 4 rounds": {**ORIGINAL, "rounds": 4},
     "original, 6 rounds": {**ORIGINAL, "rounds": 6},
+    "original, batches of 8": {**ORIGINAL, "batch": 8},
     "original, up to 90 % of a layer": {**ORIGINAL, "max_layer_ratio": 0.9},
     "original, without labels": {"unlabelled": True},
     "original, cut by taylor": {**ORIGINAL, "criterion": "taylor"},

@@ -38,11 +38,13 @@ class Slimmed:
         plan: from the original to it.
         model: the slimmed model.
         scores: how the scores of the last step were distributed, see `score_histogram`.
+        blocks: that were removed, by their names in the model that was slimmed.
     """
 
     plan: PruningPlan
     model: nn.Module
     scores: dict[str, Any] | None
+    blocks: Sequence[str] = ()
 
 
 def slim(
@@ -52,6 +54,7 @@ def slim(
     goal: Mapping[str, float],
     clock: Clock,
     untrained: bool = False,
+    blocks: Sequence[str] | None = None,
 ) -> Slimmed:
     """Slim a model.
 
@@ -62,12 +65,14 @@ def slim(
         goal: what the slimmed model may cost, absolute, by kind of cost.
         clock: takes the time of scoring, selection and slimming.
         untrained: whether the model was never trained.
+        blocks: to remove, by their names in the model; None: they are chosen, if the request asks for it.
     """
     if request.plan is not None:
         return _slim_by_plan(request, model, clock)
     full = remaining(request, plan).costs.full
     source = source_of(request, model)
-    blocks = _blocks(request, model, plan, goal, source, clock, untrained) if request.options.blocks else ()
+    if blocks is None:
+        blocks = _blocks(request, model, plan, goal, source, clock, untrained) if request.options.blocks else ()
     steps = request.steps * (request.rounds if request.options.dry_run else 1)
     goals = [on_the_way(full, goal, step / steps) for step in range(1, steps + 1)]
     *_, slimmed = slim_gradually(request, source, plan, goals, clock, untrained, blocks)
@@ -143,7 +148,7 @@ def slim_gradually(
         now = now.without(removed)
         with clock.time("slimming"):
             slimmed = source.apply(later, start.groups)
-        yield Slimmed(replace(plan.then(later), **_recorded(request, now)), slimmed, histogram)
+        yield Slimmed(replace(plan.then(later), **_recorded(request, now)), slimmed, histogram, blocks)
 
 
 def score_groups(

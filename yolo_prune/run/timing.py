@@ -37,23 +37,23 @@ def slim_to_latency(
     """Slim a model as `slim` does. Where the goal has a latency, time the result, and correct the prediction by it.
 
     The prediction counts where it cannot be checked: with a profile of another machine, and where other work disturbs
-    the timing.
+    the timing. The first plan chooses the blocks to remove; the others only change channels.
     """
     latency = request.problem.costs.measured.get(Latency.name)
     if latency is None or not is_of_this_machine(latency.profile):
         return slim(request, model, plan, goal, clock, untrained)
-    base_ms, best, least = request.problem.base[Latency.name], None, float("inf")
+    base_ms, best, least, blocks = request.problem.base[Latency.name], None, float("inf"), None
     asked = goal[Latency.name] / base_ms
     with _opened(request, request.base.model) as original:
         for number in range(1, TRIES + 1):
             try:
-                slimmed = slim(request, model, plan, goal, clock, untrained)
+                slimmed = slim(request, model, plan, goal, clock, untrained, blocks)
             except TargetError:
                 if best is None:
                     raise
                 LOGGER.info("no plan meets the corrected prediction; the nearest plan is kept")
                 break
-            predicted = slimmed.plan.cost["final"][Latency.name] / base_ms
+            predicted, blocks = slimmed.plan.cost["final"][Latency.name] / base_ms, slimmed.blocks
             with clock.time("timing"), _opened(request, slimmed.model) as run:
                 measured = _ratio(original, run)
             if measured is None:
