@@ -60,14 +60,14 @@ def solve_behind_blocks(model: nn.Module, slim: nn.Module, plan: PruningPlan, im
         removed[outer_block(model, name)].append(f"{name}.")
     with evaluating(model), evaluating(slim):
         for outer in (name for name, _ in model.named_modules() if name in removed):
-            _solve_within(model, slim, plan, (outer, removed[outer]), batches)
+            _solve_within(model, slim, plan, (outer, tuple(removed[outer])), batches)
 
 
 def _solve_within(
     model: nn.Module,
     slim: nn.Module,
     plan: PruningPlan,
-    removed: tuple[str, Sequence[str]],
+    removed: tuple[str, tuple[str, ...]],
     batches: Sequence[torch.Tensor],
 ) -> None:
     """Solve the layers of one outer block that run after a removed block.
@@ -82,12 +82,10 @@ def _solve_within(
     outer, gone = removed
     goals = [_goals(model, outer, images) for images in batches]
     order = [*goals[0]]
-    first = next(i for i, name in enumerate(order) if name.startswith(tuple(gone)))
+    first = next(i for i, name in enumerate(order) if name.startswith(gone))
     slim_outer, slimmed = slim.get_submodule(name_without(outer, plan.removed_blocks)), conv_blocks(slim)
     inputs = [_inputs(slim_outer, slim, _moved(images, slim)) for images in batches]
-    for name in order[first:]:
-        if name.startswith(tuple(gone)):
-            continue
+    for name in (name for name in order[first:] if not name.startswith(gone)):
         block, keep = slimmed[name_without(name, plan.removed_blocks)], plan.layers.get(name)
         kept = list(keep.out) if keep else slice(None)
         joint = sum(

@@ -345,6 +345,7 @@ def _check_combinations(options: Options) -> None:
         "learn-from says what training learns from, and epochs is 0": (
             options.learn_from is not None and options.epochs == 0
         ),
+        "time is for training, and epochs is 0": options.time is not None and options.epochs == 0,
         "images have no labels for the output layers that retrain-outputs replaces; leave one of them out": (
             options.images is not None and options.retrain_outputs
         ),

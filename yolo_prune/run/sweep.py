@@ -57,6 +57,8 @@ def run_sweep(
     sweep = Sweep.read(path)
     runs = sweep.runs()
     _check(sweep.model, runs)
+    if sweep.model is not None and address is None:  # the workers of a cluster may have files that are not here
+        load(sweep.model)
     out = out.absolute()
     _take_up(out, {"model": sweep.model, "options": sweep.options})
     if sweep.model is None:
@@ -86,12 +88,10 @@ def _take_up(out: Path, asked: dict[str, Any]) -> None:
 
 
 def _check(model: str | None, runs: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise RequestError if the model or the options of a run are wrong, before any is started."""
-    if model is not None:
-        load(model)
+    """Raise RequestError if the options of a run are wrong, before any is started."""
     for name, options in runs.items():
         try:
-            Parsed.of(read_options(dict(options) if model else demo_options(dict(options))))
+            Parsed.of(read_options(_arguments(model, options)))
         except RequestError as error:
             raise RequestError(f"{name}: {error}") from None
 
@@ -128,8 +128,12 @@ def _run(model: str | None, options: dict[str, Any], path: Path) -> None:
         resume(path)
         return
     shutil.rmtree(path, ignore_errors=True)  # a worker died before the run began
-    asked = read_options({**demo_options(options), "out": path} if model is None else {**options, "out": path})
-    start(load(model or demo.MODEL), asked)
+    start(load(model or demo.MODEL), read_options({**_arguments(model, options), "out": path}))
+
+
+def _arguments(model: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `prune()` for a run. Raises RequestError if the embedded model cannot take them."""
+    return demo_options(dict(options)) if model is None else dict(options)
 
 
 def _results(
