@@ -1,9 +1,10 @@
 """Plans for a latency: asked, predicted and measured; and the mAP of plans for MACs that are as fast.
 
     python -m benchmarks.latency --out DIR [--cases bccd-320 ...] [--runtimes onnx openvino ncnn] [--threads 1]
-                                 [--shares 75 60 45] [--macs 80 70 60 50 40] [--figures latency.json] [--show]
+                                 [--shares 75 60 45] [--macs 80 70 60 50 40] [--epochs 0]
+                                 [--figures latency.json] [--show]
 
-Nothing is trained, so that the plans are compared and not their recovery. Every run is `prune()` with --epochs 0; its
+Without --epochs nothing is trained, so that the plans are compared and not their recovery. Every run is `prune()`; its
 directory stays below --out. A run whose figures are in the file --figures is not done again, except for a runtime that
 it lacks. --show only prints what the file holds.
 
@@ -12,6 +13,9 @@ on one image. "arrived" is the share of the removed MACs that arrives as time: (
 is the mAP50-95 on val of plans for MACs at the same measured latency, interpolated between those of --macs; with widths
 that are multiples of 1 (the old default) and of 8. "smaller image" is that of the base on a smaller image of the same
 measured latency, interpolated between those that the run measures. A dash means that the range does not contain it.
+
+With --epochs, the plans for a latency are recovered from the original for so many epochs, and compared with the base on
+a smaller image alone.
 """
 
 from __future__ import annotations
@@ -37,6 +41,8 @@ from yolo_prune.structure import PruningPlan
 RUNTIMES = ("onnx", "openvino", "ncnn")
 TITLES = ("case", "runtime", "asked", "predicted", "measured", "MACs", "arrived", "mAP50-95", "MACs plan, 1",
           "MACs plan, 8", "smaller image")  # fmt: skip
+RECOVERED = ("case", "runtime", "asked", "epochs", "measured", "MACs", "base", "before training", "mAP50-95",
+             "smaller image")  # fmt: skip
 
 
 class Case(NamedTuple):
@@ -63,6 +69,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--shares", nargs="+", type=int, default=[75, 60, 45])
     parser.add_argument("--macs", nargs="+", type=int, default=[80, 70, 60, 50, 40])
+    parser.add_argument("--epochs", type=int, default=0)
     parser.add_argument("--figures", type=Path, default=Path("latency.json"))
     parser.add_argument("--show", action="store_true")
     args = parser.parse_args()
@@ -70,20 +77,38 @@ def main() -> None:
     results = Results(args.figures)
     for case in args.cases:
         bench = Runs(case, args.out, args.threads, tuple(args.runtimes), results, args.show)
-        by_macs = {
-            round_to: [bench.run(f"macs-{share}-{round_to}", target_macs=f"{share}%", round_to=round_to,
-                                 export=bench.runtimes) for share in args.macs]
-            for round_to in (1, 8)
-        }  # fmt: skip
-        rows = []
-        for runtime in args.runtimes:
-            for share in args.shares:
-                options = {"target_latency": f"{share}%", "runtime": runtime, "export": (runtime,)}
-                figures = bench.run(f"{runtime}-{share}", **options)
-                if figures:
-                    rows.append([case, runtime, f"{share} %", *_cells(figures, runtime, by_macs)])
+        rows = recovered(bench, args) if args.epochs else planned(bench, args)
         print()
-        print_measured(TITLES, rows)
+        print_measured(RECOVERED if args.epochs else TITLES, rows)
+
+
+def planned(bench: Runs, args: argparse.Namespace) -> list[list[str]]:
+    """Return the rows of plans for latencies, beside those of plans for MACs."""
+    by_macs = {
+        round_to: [bench.run(f"macs-{share}-{round_to}", target_macs=f"{share}%", round_to=round_to,
+                             export=bench.runtimes) for share in args.macs]
+        for round_to in (1, 8)
+    }  # fmt: skip
+    runs = ((runtime, share, bench.to_latency(runtime, share)) for runtime in args.runtimes for share in args.shares)
+    return [
+        [bench.case_name, runtime, f"{share} %", *_cells(figures, runtime, by_macs)]
+        for runtime, share, figures in runs
+        if figures
+    ]
+
+
+def recovered(bench: Runs, args: argparse.Namespace) -> list[list[str]]:
+    """Return the rows of plans for latencies after their recovery."""
+    rows, epochs = [], args.epochs
+    for runtime in args.runtimes:
+        for share in args.shares:
+            figures = bench.to_latency(runtime, share, f"-{epochs}-epochs", epochs=epochs, learn_from="original")
+            if figures:
+                shares = [f"{100 * value:.1f} %" for value in (figures["measured"][runtime], figures["MACs"])]
+                accuracy = [f"{figures[name]:.3f}" for name in ("base", "before training", "mAP50-95")]
+                title = [bench.case_name, runtime, f"{share} %", str(epochs)]
+                rows.append([*title, *shares, *accuracy, _on_smaller_image(figures, runtime)])
+    return rows
 
 
 class Runs:
@@ -99,9 +124,15 @@ class Runs:
     """
 
     def __init__(self, case: str, out: Path, threads: int, runtimes: tuple[str, ...], results: Results, show: bool):
+        self.case_name = case
         self.case, self.threads, self.runtimes, self.show = CASES[case], threads, runtimes, show
         self.name, self.results = f"{case}-{threads}", results
         self.out, self.data = out / self.name, out / "data"
+
+    def to_latency(self, runtime: str, share: int, suffix: str = "", **options: Any) -> dict[str, Any] | None:
+        """Return the figures of a run to a share of the latency on a runtime."""
+        asked = {"target_latency": f"{share}%", "runtime": runtime, "export": (runtime,)}
+        return self.run(f"{runtime}-{share}{suffix}", **asked, **options)
 
     def run(self, name: str, **options: Any) -> dict[str, Any] | None:
         """Return the figures of a run, which is done if they lack a runtime; None where nothing is to be done."""
@@ -153,8 +184,13 @@ def _cells(figures: dict[str, Any], runtime: str, by_macs: dict[int, list]) -> l
                        if each and runtime in each["measured"]])
         for step in (1, 8)
     ]  # fmt: skip
-    image = _at(measured, [*figures["smaller images"], (1.0, figures["base"])])
+    image = _on_smaller_image(figures, runtime)
     return [*shares, f"{arrived:.2f}", f"{figures['mAP50-95']:.3f}", *same, image]
+
+
+def _on_smaller_image(figures: dict[str, Any], runtime: str) -> str:
+    """Return the mAP of the base on a smaller image of the same measured latency."""
+    return _at(figures["measured"][runtime], [*figures["smaller images"], (1.0, figures["base"])])
 
 
 def _at(latency: float, points: Sequence[Sequence[float]]) -> str:

@@ -66,6 +66,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "original, 4 rounds": {**ORIGINAL, "rounds": 4},
     "original, 6 rounds": {**ORIGINAL, "rounds": 6},
     "original, batches of 8": {**ORIGINAL, "batch": 8},
+    "original, batches of 4": {**ORIGINAL, "batch": 4},
     "original, up to 90 % of a layer": {**ORIGINAL, "max_layer_ratio": 0.9},
     "original, without labels": {"unlabelled": True},
     "original, cut by taylor": {**ORIGINAL, "criterion": "taylor"},

@@ -4,13 +4,14 @@ import pytest
 import torch
 
 from tests.costs.profiles import made_up_profile
+from tests.selection.problems import alike, problem_of
 from yolo_prune import YOLO, RequestError
 from yolo_prune.costs import COUNTED, CostModel
 from yolo_prune.costs.latency import Latency
 from yolo_prune.costs.profile import LatencyProfile
 from yolo_prune.costs.surface import divisor
 from yolo_prune.evaluation.profiling.folder import varied_plans
-from yolo_prune.selection import Limits, Problem, select
+from yolo_prune.selection import Limits, Problem, score_histogram, select
 from yolo_prune.structure import Network
 
 
@@ -59,6 +60,17 @@ def test_a_selection_meets_a_latency_and_keeps_widths_that_are_fast(network, dev
         fast[kind] = sum(divisor(width) >= 4 for width in cut) / len(cut)
     assert fast["latency"] > 0.8
     assert fast["macs"] < 0.5
+
+
+@pytest.mark.parametrize("exponent", [0.7, 1.0])
+def test_units_are_counted_where_a_narrower_layer_is_slower(network, device, exponent):
+    """One channel less makes a width odd, and the layer slower, so that its removal saves nothing."""
+    costs = CostModel(network, ("latency",), {"latency": Latency(device[0], network)})
+    problem = problem_of(costs, {"latency": 0.6}, scores=alike(costs), cost_exponent=exponent)
+    histogram = score_histogram(problem, select(problem))
+    counted = sum(map(sum, (histogram["removed"], histogram["kept"], histogram["held"])))
+    assert 0 < counted < sum(network.sizes.values())
+    assert histogram["edges"] == sorted(histogram["edges"])
 
 
 def test_a_profile_survives_its_file(device, network, tmp_path):

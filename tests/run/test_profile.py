@@ -6,6 +6,7 @@ import sys
 import zipfile
 
 import pytest
+import yaml
 
 from tests.cli.command import run
 from tests.costs.profiles import made_up_profile
@@ -52,9 +53,23 @@ def test_targets_of_several_kinds_hold_at_once(made_up, tmp_path):
     assert max(kept["latency"] - 0.8, kept["size"] - 0.6, kept["macs"] - 0.7) > -0.03
 
 
+@pytest.fixture
+def small(tmp_path):
+    """A checkpoint of few layers, so that there is not much to measure."""
+    description = {
+        "nc": 2,
+        "backbone": [[-1, 1, "Conv", [16, 3, 2]], [-1, 1, "Conv", [16, 3, 2]], [-1, 1, "C2f", [32, True]]],
+        "head": [[-1, 1, "Conv", [128, 3, 2]], [[2, 3], 1, "Detect", ["nc"]]],
+    }
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(description))
+    YOLO(path).save(tmp_path / "small.pt")
+    return tmp_path / "small.pt"
+
+
 @pytest.mark.slow
-def test_a_pack_measures_a_device_without_torch_and_its_profile_is_used(monkeypatch, tmp_path):
-    arguments = ["profile", "--model", MODEL, "--runtime", "onnx", "--pack", tmp_path / "pack.zip", f"imgsz={SIZE}"]
+def test_a_pack_measures_a_device_without_torch_and_its_profile_is_used(small, monkeypatch, tmp_path):
+    arguments = ["profile", "--model", small, "--runtime", "onnx", "--pack", tmp_path / "pack.zip", f"imgsz={SIZE}"]
     assert run(monkeypatch, *arguments) == 0
     folder = tmp_path / "device"
     with zipfile.ZipFile(tmp_path / "pack.zip") as pack:
@@ -65,7 +80,7 @@ def test_a_pack_measures_a_device_without_torch_and_its_profile_is_used(monkeypa
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
     assert "profile.json" in done.stdout
     profile = LatencyProfile.load(folder / "profile.json")
-    profile.require_fits(network_of(YOLO(MODEL), SIZE), "profile.json")
+    profile.require_fits(network_of(YOLO(small), SIZE), "profile.json")
     assert (profile.runtime, profile.imgsz, profile.threads) == ("onnx", SIZE, None)
     assert len(profile.models) > 5
     assert all(0.1 < model.ratio < 3 for model in profile.models)
@@ -75,7 +90,8 @@ def test_a_pack_measures_a_device_without_torch_and_its_profile_is_used(monkeypa
     assert (folder / RESULTS).read_text() == before
     # The device is this machine, so that the plan is timed.
     profile.save(tmp_path / "here.json")
-    result = _plan(tmp_path / "run", target_latency="70%", profile=str(tmp_path / "here.json"))
+    options = {"target_latency": "70%", "profile": str(tmp_path / "here.json"), "out": tmp_path / "run"}
+    result = YOLO(small).prune(**{**OPTIONS, **options})
     assert result.plan.cost["final"]["latency"] < result.plan.cost["base"]["latency"]
 
 

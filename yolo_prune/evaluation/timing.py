@@ -48,23 +48,28 @@ def on_noise(run: Callable[[np.ndarray], Any], shape: Sequence[int]) -> Callable
 
 
 def time_alternately(
-    runs: Sequence[Callable[[], Any]], seconds: float = 1.5, precision: float = PRECISION
+    runs: Sequence[Callable[[], Any]],
+    seconds: float = 1.5,
+    precision: float = PRECISION,
+    warm_up: int = WARM_UP,
+    fewest: int = FEWEST,
 ) -> list[Timing]:
     """Time functions alternately, so that other work disturbs all of them alike.
 
     Args:
         runs: functions to time.
-        seconds: how long to measure all of them together, at most; each is timed 10 to 200 times, after five runs to
-            warm up.
+        seconds: how long to measure all of them together, at most; none is timed more than 200 times.
         precision: timing stops when the 95 % confidence intervals of the first median and of all ratios are narrower
             than plus and minus this share; 0: it takes all of the time.
+        warm_up: runs of each before it is timed.
+        fewest: runs of each that are timed, whatever the time.
     """
     for run in runs:
-        for _ in range(WARM_UP):
+        for _ in range(warm_up):
             run()
     times: list[list[float]] = [[] for _ in runs]
     end = time.perf_counter() + seconds
-    while len(times[0]) < FEWEST or (time.perf_counter() < end and not _suffices(times, precision)):
+    while len(times[0]) < fewest or (time.perf_counter() < end and not _suffices(times, precision)):
         for run, of_run in zip(runs, times, strict=True):
             start = time.perf_counter()
             run()

@@ -33,7 +33,7 @@ def score_histogram(problem: Problem, removed: Mapping[str, Sequence[int]]) -> d
     least = {group.name: tie.keeps[-1] for tie in find_ties(problem) for group in tie.groups}
     for group in problem.groups:
         share = _saved_share(problem, group)
-        if share:
+        if share > 0:  # a layer with one channel less may take more time
             values.append(problem.scores[group.name].double() / share**problem.cost_exponent)
             lost = list(removed.get(group.name, ()))
             fate = torch.full(

@@ -2,6 +2,11 @@
 
 A folder holds jobs.json and the files that it names. What was measured goes to results.jsonl, line by line, so that a
 measurement that was stopped goes on.
+
+The speed of a machine changes while it is measured: other work, the clock of the processor. So nothing is timed alone.
+Each graph is run in turns with a reference, the same for all graphs, and its time is given as a ratio to it. All graphs
+are measured twice, some time apart, and where the two ratios differ, a third time; the median counts. Each model is run
+in turns with the original.
 """
 
 from __future__ import annotations
@@ -9,8 +14,10 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +25,114 @@ from yolo_prune.evaluation.runtimes import get_runtime
 from yolo_prune.evaluation.timing import on_noise, time_alternately
 
 JOBS, RESULTS, PROFILE = "jobs.json", "results.jsonl", "profile.json"
-SECONDS = 0.03  # that a graph is timed for, at least
+SECONDS = 0.04  # that a graph and the reference are timed for each time, at least
+DIFFERENT = 0.05  # share by which two ratios of one graph differ, from which it is timed a third time
 SECONDS_OF_MODEL = 2.0  # that a model and the original are timed for
-FEWEST = 5  # runs of a graph that are timed
+FEWEST = 5  # runs of a graph that are timed each time
+Job = Mapping[str, Any]  # a graph or a model of jobs.json
 Progress = Callable[[int, int], None]  # jobs that are done, of how many
 
 
 def measure(folder: Path, threads: int | None, progress: Progress = lambda done, of: None) -> dict[str, Any]:
     """Measure the jobs of a folder that were not measured before, and return the profile as plain data."""
-    jobs = json.loads((folder / JOBS).read_text())
-    runtime = get_runtime(jobs["runtime"])
-    of_all = [*jobs["graphs"], *jobs["models"]]
     with _Results(folder / RESULTS) as results:
-        for number, job in enumerate(of_all, 1):
-            if job["file"] not in results.done:
-                start = time.perf_counter()
-                path = folder / job["file"]
-                if "widths" in job:
-                    measured = _time_model(runtime, path, folder / jobs["models"][0]["file"], job, threads)
-                else:
-                    measured = {"ms": _time_graph(runtime, path, job, threads)}
-                results.add(job["file"], {**measured, "seconds": time.perf_counter() - start})
-            progress(number, len(of_all))
-    return _profile(jobs, results.done, threads, runtime.version)
+        measurement = _Measurement(folder, threads, results.done, results.add)
+        graphs, models = measurement.jobs["graphs"], measurement.jobs["models"]
+        certain = [*_timed(graphs, 1), *((job["file"], job) for job in models), *_timed(graphs, 2)]
+        for number, (key, job) in enumerate(certain, 1):
+            measurement.carry_out(key, job)
+            progress(number, len(certain))
+        again = _timed([job for job in graphs if measurement.differs(job)], 3)
+        for number, (key, job) in enumerate(again, len(certain) + 1):
+            measurement.carry_out(key, job)
+            progress(number, len(certain) + len(again))
+        return measurement.profile()
+
+
+def _timed(graphs: Sequence[Job], number: int) -> list[tuple[str, Job]]:
+    """Return graphs with the key of their first, second or third measurement."""
+    return [(f"{job['file']} {number}", job) for job in graphs]
+
+
+class _Measurement:
+    """The measurement of a folder.
+
+    Args:
+        folder: that holds the jobs.
+        threads: of the processor; None: as many as the runtime takes.
+        done: what was measured so far, by key.
+        add: records what was measured.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        threads: int | None,
+        done: Mapping[str, Mapping[str, float]],
+        add: Callable[[str, dict[str, float]], None],
+    ):
+        self.folder, self.threads, self.done, self.add = folder, threads, done, add
+        self.jobs = json.loads((folder / JOBS).read_text())
+        self.runtime = get_runtime(self.jobs["runtime"])
+
+    def carry_out(self, key: str, job: Job) -> None:
+        """Time a graph or a model, if that was not done before."""
+        if key in self.done:
+            return
+        start = time.perf_counter()
+        measured = self._time_model(job) if "widths" in job else self._time_graph(job)
+        self.add(key, {**measured, "seconds": time.perf_counter() - start})
+
+    def differs(self, job: Job) -> bool:
+        """Whether the first two measurements of a graph differ."""
+        first, second = self._ratios(job)[:2]
+        return abs(first - second) > DIFFERENT * min(first, second)
+
+    def profile(self) -> dict[str, Any]:
+        """Return the profile as plain data."""
+        jobs, blocks, odd = self.jobs, {}, {}
+        of_reference = [each["reference_ms"] for each in self.done.values() if "reference_ms" in each]
+        reference_ms = statistics.median(of_reference or [0.0])
+        for job in jobs["graphs"]:
+            ms = statistics.median(self._ratios(job)) * reference_ms / job["copies"]
+            blocks.setdefault(job["kind"], [])
+            (odd if job["odd"] else blocks).setdefault(job["kind"], []).append([*job["layer"], ms])
+        models = [
+            {"widths": job["widths"], **{key: self.done[job["file"]][key] for key in ("ms", "base_ms", "ratio")}}
+            for job in jobs["models"]
+        ]
+        return {
+            "profile": jobs["profile"], "runtime": jobs["runtime"], "runtime_version": self.runtime.version,
+            "precision": jobs["precision"], "threads": self.threads, "device": processor(), "model": jobs["model"],
+            "model_name": jobs["model_name"], "imgsz": jobs["imgsz"], "layers": jobs["layers"], "blocks": blocks,
+            "odd": odd, "models": models, "seconds": sum(measured["seconds"] for measured in self.done.values()),
+        }  # fmt: skip
+
+    def _ratios(self, job: Job) -> list[float]:
+        """Return what was measured of a graph: its time over that of the reference, two or three times."""
+        keys = [key for number in (1, 2, 3) for key, _ in _timed([job], number)]
+        return [self.done[key]["ratio"] for key in keys if key in self.done]
+
+    def _time_graph(self, job: Job) -> dict[str, float]:
+        """Time a graph alternately with the reference."""
+        runs = [self._reference, self._opened(job)]
+        of_reference, own = time_alternately(runs, SECONDS, precision=0, warm_up=2, fewest=FEWEST)
+        return {"ratio": own.ratio, "reference_ms": of_reference.median_ms}
+
+    def _time_model(self, job: Job) -> dict[str, float]:
+        """Time a model alternately with the original."""
+        runs = [self._opened(self.jobs["models"][0]), self._opened(job)]
+        of_base, own = time_alternately(runs, SECONDS_OF_MODEL, precision=0)
+        return {"ms": own.median_ms, "base_ms": of_base.median_ms, "ratio": own.ratio}
+
+    @cached_property
+    def _reference(self) -> Callable[[], Any]:
+        """The graph that all graphs are run in turns with: the one in the middle of the list."""
+        graphs = self.jobs["graphs"]
+        return self._opened(graphs[len(graphs) // 2])
+
+    def _opened(self, job: Job) -> Callable[[], Any]:
+        return on_noise(self.runtime.open(self.folder / job["file"], self.threads).run, job["shape"])
 
 
 class _Results:
@@ -70,48 +162,6 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, float]]]:
         except ValueError:  # it was stopped while it wrote the last line
             continue
         yield name, measured
-
-
-def _time_graph(runtime: Any, path: Path, job: Mapping[str, Any], threads: int | None) -> float:
-    """Return the time in ms of one of the layers of a graph: the lower quartile of the runs."""
-    run = on_noise(runtime.open(path, threads).run, job["shape"])
-    run()
-    run()
-    times: list[float] = []
-    end = time.perf_counter() + SECONDS
-    while len(times) < FEWEST or time.perf_counter() < end:
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return 1e3 * sorted(times)[len(times) // 4] / job["copies"]
-
-
-def _time_model(runtime: Any, path: Path, base: Path, job: Mapping[str, Any], threads: int | None) -> dict[str, float]:
-    """Time a model alternately with the original."""
-    runs = [on_noise(runtime.open(each, threads).run, job["shape"]) for each in (base, path)]
-    of_base, own = time_alternately(runs, SECONDS_OF_MODEL, precision=0)
-    return {"ms": own.median_ms, "base_ms": of_base.median_ms, "ratio": own.ratio}
-
-
-def _profile(
-    jobs: Mapping[str, Any], results: Mapping[str, Mapping[str, float]], threads: int | None, version: str
-) -> dict[str, Any]:
-    blocks: dict[str, list] = {}
-    odd: dict[str, list] = {}
-    for job in jobs["graphs"]:
-        measured = [*job["layer"], results[job["file"]]["ms"]]
-        blocks.setdefault(job["kind"], [])
-        (odd if job["odd"] else blocks).setdefault(job["kind"], []).append(measured)
-    models = [
-        {"widths": job["widths"], **{key: results[job["file"]][key] for key in ("ms", "base_ms", "ratio")}}
-        for job in jobs["models"]
-    ]
-    return {
-        "profile": jobs["profile"], "runtime": jobs["runtime"], "runtime_version": version,
-        "precision": jobs["precision"], "threads": threads, "device": processor(), "model": jobs["model"],
-        "model_name": jobs["model_name"], "imgsz": jobs["imgsz"], "layers": jobs["layers"], "blocks": blocks,
-        "odd": odd, "models": models, "seconds": sum(measured["seconds"] for measured in results.values()),
-    }  # fmt: skip
 
 
 def processor() -> str:
