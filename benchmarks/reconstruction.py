@@ -2,15 +2,21 @@
 
     python -m benchmarks.reconstruction [--data coco-mini bccd] [--macs 0.7 0.54] [--samples 64] [--sequential]
     python -m benchmarks.reconstruction --cost [--models yolov8n.yaml yolov8m.yaml] [--samples 256] [--imgsz 320]
+                                        [--figures reconstruction.json] [--show]
 
 YOLOv8n at 320 px, slimmed in one step by `taylor` per MAC and not fine-tuned; mAP50-95 on val. "sequential" solves the
 layers in the order of the network, each on the inputs that the slimmed model gives it. That takes one pass of both
 models for each layer.
+
+--cost measures the time and the memory of the command's own reconstruction, on models from their yaml and on noise,
+beside a forward pass over the same images. A model whose figures are in the file --figures is not measured again, and
+--show only prints what the file holds.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -24,7 +30,7 @@ os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its repo
 import torch
 from torch import nn
 
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, Results
 from benchmarks.environment import describe, peak_memory_mb
 from benchmarks.tables import print_header, print_row
 from yolo_prune import YOLO, criteria
@@ -44,6 +50,9 @@ from yolo_prune.structure.layers import weight_layers, write_reading_weight
 
 LIMITS = Limits(max_layer_ratio=Options().max_layer_ratio)  # the command's default
 
+COSTS = ("forward pass, s", "first plan, s", "a further plan, s", "first plan over forward",
+         "peak memory over a forward pass's, MB")  # fmt: skip
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -54,14 +63,16 @@ def main() -> None:
     parser.add_argument("--cost", action="store_true", help="measure time and memory instead of mAP")
     parser.add_argument("--models", nargs="+", default=["yolov8n.yaml", "yolov8m.yaml"])
     parser.add_argument("--imgsz", type=int, default=320)
+    parser.add_argument("--figures", type=Path, default=Path("reconstruction.json"), help="of --cost")
+    parser.add_argument("--show", action="store_true")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        print(*cost_of(args.one, args.samples, args.imgsz))
+        print(json.dumps(cost_of(args.one, args.samples, args.imgsz)))
         return
     print(describe() + "\n")
     if args.cost:
-        print_costs(args.models, args.samples or 256, args.imgsz)
+        print_costs(args, args.samples or 256)
         return
     sequential = ["sequential"] if args.sequential else []
     print_header("data", "MACs", "images", "cut", "new batch norms", "reconstructed", *sequential)
@@ -172,20 +183,25 @@ def _in_order(model: nn.Module, image: torch.Tensor) -> list[str]:
     return list(dict.fromkeys(order))
 
 
-def print_costs(models: Sequence[str], samples: int, imgsz: int) -> None:
+def print_costs(args: argparse.Namespace, samples: int) -> None:
     """Print a row for each model, measured in a process of its own."""
-    print_header("model", "first plan, s", "a further plan, s", "peak memory over the model's, MB")
-    for model in models:
-        command = [sys.executable, "-m", "benchmarks.reconstruction", "--one", model]
-        options = ["--samples", str(samples), "--imgsz", str(imgsz)]
-        done = subprocess.run([*command, *options], stdout=subprocess.PIPE, text=True, check=True)
-        print_row(model, *done.stdout.split()[-3:])
+    results = Results(args.figures)
+    for model in args.models:
+        if model not in results and not args.show:
+            command = [sys.executable, "-m", "benchmarks.reconstruction", "--one", model]
+            options = ["--samples", str(samples), "--imgsz", str(args.imgsz)]
+            done = subprocess.run([*command, *options], stdout=subprocess.PIPE, text=True, check=True)
+            results.put(model, json.loads(done.stdout.splitlines()[-1]))
+    print_header("model", *COSTS)
+    for model in args.models:
+        if model in results:
+            print_row(model, *(f"{results.figures[model][key]:.3g}" for key in COSTS))
 
 
-def cost_of(yaml: str, samples: int, imgsz: int) -> tuple[str, str, str]:
-    """Return the seconds for the first plan and for a further one, and the peak memory in MB."""
+def cost_of(yaml: str, samples: int, imgsz: int) -> dict[str, float]:
+    """Return the figures of COSTS for a model."""
     model = YOLO(yaml).model.float().eval()
-    images = [torch.nn.functional.interpolate(batch, imgsz) for batch in Noise(samples)]
+    images = [nn.functional.interpolate(batch, imgsz) for batch in Noise(samples)]
     costs = CostModel.of(model, imgsz)
     groups = costs.network.groups
     scores = criteria.score(model, None, "l2", groups=groups)
@@ -195,14 +211,21 @@ def cost_of(yaml: str, samples: int, imgsz: int) -> tuple[str, str, str]:
         )
         for share in (0.54, 0.7)
     ]
+    with torch.inference_mode():
+        model(images[0])  # what is loaded and reserved at first use is that of a forward pass
+        start = time.perf_counter()
+        for batch in images:
+            model(batch)
+        forward = time.perf_counter() - start
     before = peak_memory_mb()
     reconstruction = Reconstruction(model, images)
     seconds = []
     for plan in plans:
         start = time.perf_counter()
         reconstruction.apply(plan)
-        seconds.append(f"{time.perf_counter() - start:.1f}")
-    return *seconds, f"{peak_memory_mb() - before:.0f}"
+        seconds.append(time.perf_counter() - start)
+    values = forward, *seconds, seconds[0] / forward, peak_memory_mb() - before
+    return dict(zip(COSTS, values, strict=True))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """What scoring costs: time and memory of each criterion, compared with plain passes of the same batches.
 
     python -m benchmarks.scoring [--model yolov8n.yaml] [--imgsz 320] [--batch 8] [--repeats 7] [--criteria taylor ...]
+                                 [--figures scoring.json] [--show]
 
 The baseline of criteria on activations is a plain forward pass. That of criteria on gradients is a forward and backward
 pass as in training, with Ultralytics' own loss. Criterion and baseline are timed alternately in one process. The table
 has the median of the ratios of neighbouring passes, and in brackets the quartiles. It also has the peak memory over
-that of the plain forward pass, for 64 and 256 images, each measured in a process of its own (Linux).
+that of the plain forward pass, for 64 and 256 images, each measured in a process of its own (Linux). A
+criterion whose figures are in the file --figures is not measured again, and --show only prints what the file holds.
 """
 
 from __future__ import annotations
@@ -16,12 +18,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from ultralytics.cfg import get_cfg
 
+from benchmarks.bench import Results
 from benchmarks.environment import describe, peak_memory_mb
 from benchmarks.tables import print_header, print_row
 from yolo_prune import YOLO, criteria
@@ -29,6 +33,7 @@ from yolo_prune.structure import find_groups
 
 PLAIN = "plain"
 BATCHES = 8  # of each timed pass
+SAMPLES = (64, 256)  # images that memory is measured for
 
 
 def main() -> None:
@@ -39,6 +44,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     on_data = [name for name in criteria.names() if criteria.get(name).needs]
     parser.add_argument("--criteria", nargs="+", default=on_data)
+    parser.add_argument("--figures", type=Path, default=Path("scoring.json"))
+    parser.add_argument("--show", action="store_true")
     parser.add_argument("--memory-of", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.memory_of:
@@ -47,19 +54,34 @@ def main() -> None:
         return
     print(describe())
     print(f"{args.model} at {args.imgsz}, {BATCHES} batches of {args.batch}, {args.repeats} repeats\n")
-    plain = memory_in_own_process(args, PLAIN, 64)
-    model = YOLO(args.model).model.eval()
-    groups, images = find_groups(model), list(batches(BATCHES, args.batch, args.imgsz, len(model.names)))
+    results = Results(args.figures)
+    if not args.show:
+        measure_missing(args, results)
     print_header("criterion", "time over", "ratio", "memory over plain, 64 images", "256 images")
     for name in args.criteria:
+        if name in results:
+            figures = results.figures[name]
+            memory = [f"{figures[f'memory, {samples} images']:+.0f} MB" for samples in SAMPLES]
+            print_row(name, figures["baseline"], median_and_half(figures["ratios"]), *memory)
+
+
+def measure_missing(args: argparse.Namespace, results: Results) -> None:
+    """Measure the criteria that have no figures yet."""
+    names = [name for name in args.criteria if name not in results]
+    plain = memory_in_own_process(args, PLAIN, SAMPLES[0]) if names else 0.0
+    model = YOLO(args.model).model.eval()
+    groups, images = find_groups(model), list(batches(BATCHES, args.batch, args.imgsz, len(model.names)))
+    for name in names:
         baseline = forward_and_backward if criteria.get(name).needs_labels else forward
         times = ratios(
             lambda name=name: criteria.score(model, images, name, groups=groups),
             lambda baseline=baseline: baseline(model, images),
             args.repeats,
         )
-        memory = [f"{memory_in_own_process(args, name, samples) - plain:+.0f} MB" for samples in (64, 256)]
-        print_row(name, baseline.__name__.replace("_", " "), median_and_half(times), *memory)
+        memory = {
+            f"memory, {samples} images": memory_in_own_process(args, name, samples) - plain for samples in SAMPLES
+        }
+        results.put(name, {"baseline": baseline.__name__.replace("_", " "), "ratios": times, **memory})
 
 
 def batches(count: int, size: int, imgsz: int, classes: int) -> Iterator[dict[str, Any]]:

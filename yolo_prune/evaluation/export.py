@@ -17,7 +17,7 @@ from yolo_prune.files import size_of
 from yolo_prune.host.exporting import export_model
 from yolo_prune.host.model import YOLO
 
-Judge = Callable[[Path], float | None]  # returns the mAP50-95 of an exported file
+SECONDS = 3.0  # that the two files are timed for
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Exported:
         format: Ultralytics' name of the format.
         precision: "fp32", "fp16" or "int8".
         path: of the file of the slimmed model.
-        base_path: of the file of the base; None where there is no base.
+        base_path: of the file of the base.
         size_bytes, base_size_bytes: of the files.
         max_abs_diff: the largest difference of any output from the PyTorch model's, on the given images; for maps of
             classes, the share of pixels that differ.
@@ -46,15 +46,15 @@ class Exported:
     format: str
     precision: str
     path: str
-    base_path: str | None
+    base_path: str
     size_bytes: int
-    base_size_bytes: int | None
+    base_size_bytes: int
     max_abs_diff: float | None
     latency_ms: float
-    base_latency_ms: float | None
+    base_latency_ms: float
     spread_ms: float
-    base_spread_ms: float | None
-    latency_ratio: float | None
+    base_spread_ms: float
+    latency_ratio: float
     map50_95: float | None
     base_map50_95: float | None
     runtime: str
@@ -73,18 +73,18 @@ class Conditions:
         images: (n, channels, imgsz, imgsz) in [0, 1], to compare on.
         threads: to use; None: as many as the runtime takes.
         calibration: Ultralytics' arguments that name the images for int8: `data`, `split`, `fraction`.
-        judge: measures the mAP50-95 of a file; None: it is not measured.
+        measure: returns the mAP50-95 of an exported file; None: it is not measured.
     """
 
     imgsz: int
     images: torch.Tensor
     threads: int | None = None
     calibration: Mapping[str, object] | None = None
-    judge: Judge | None = None
+    measure: Callable[[Path], float | None] | None = None
 
 
-def export(checkpoint: Path, format: Format, conditions: Conditions, base: YOLO | None = None) -> Exported:
-    """Export a checkpoint by Ultralytics' exporter, beside it, and the base, too. Check the files and time them.
+def export(checkpoint: Path, format: Format, conditions: Conditions, base: YOLO) -> Exported:
+    """Export a checkpoint by Ultralytics' exporter, beside it, and the base, too. Check the file and time both.
 
     Args:
         checkpoint: of the slimmed model.
@@ -97,33 +97,31 @@ def export(checkpoint: Path, format: Format, conditions: Conditions, base: YOLO 
     """
     runtime = get_runtime(format.runtime)
     path = _export(checkpoint, checkpoint.parent, format, conditions)
-    base_path = base and _export_base(base, checkpoint.parent, format, conditions)
-    paths = [path] if base_path is None else [base_path, path]
-    sessions = [runtime.open(each, conditions.threads, format.precision) for each in paths]
-    difference = _difference(sessions[-1], checkpoint, format, conditions) if format.precision == FP32 else None
+    base_path = _export_base(base, checkpoint.parent, format, conditions)
+    of_base, own = (runtime.open(each, conditions.threads, format.precision) for each in (base_path, path))
+    difference = _difference(own, checkpoint, format, conditions) if format.precision == FP32 else None
     image = conditions.images[:1].numpy()
-    timings = time_alternately([lambda run=each.run: run(image) for each in sessions], 1.5 * len(sessions))
-    metrics = [conditions.judge and conditions.judge(each) for each in paths]
-    of_base = timings[0] if base_path else None
+    base_time, time = time_alternately([lambda: of_base.run(image), lambda: own.run(image)], SECONDS)
+    base_metric, metric = (conditions.measure and conditions.measure(each) for each in (base_path, path))
     return Exported(
         format=format.runtime,
         precision=format.precision,
         path=str(path),
-        base_path=base_path and str(base_path),
+        base_path=str(base_path),
         size_bytes=size_of(path),
-        base_size_bytes=base_path and size_of(base_path),
+        base_size_bytes=size_of(base_path),
         max_abs_diff=difference,
-        latency_ms=timings[-1].median_ms,
-        base_latency_ms=of_base and of_base.median_ms,
-        spread_ms=timings[-1].spread_ms,
-        base_spread_ms=of_base and of_base.spread_ms,
-        latency_ratio=of_base and timings[-1].ratio,
-        map50_95=metrics[-1],
-        base_map50_95=metrics[0] if base_path else None,
+        latency_ms=time.median_ms,
+        base_latency_ms=base_time.median_ms,
+        spread_ms=time.spread_ms,
+        base_spread_ms=base_time.spread_ms,
+        latency_ratio=time.ratio,
+        map50_95=metric,
+        base_map50_95=base_metric,
         runtime=f"{runtime.title} {runtime.version}",
         device=runtime.device,
         threads=conditions.threads,
-        disturbed=any(timing.is_disturbed for timing in timings),
+        disturbed=base_time.is_disturbed or time.is_disturbed,
     )
 
 
