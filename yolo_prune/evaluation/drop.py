@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -45,10 +46,14 @@ def measure_drop(original: JudgedImages, model: JudgedImages, seed: int = 0) -> 
     value = original.metric - model.metric
     if original.of_choice is None or model.of_choice is None:
         return Drop(value, None, None, model.count)
-    generator = np.random.default_rng(seed)
-    differences = []
-    for _ in range(DRAWS):
-        choice = generator.integers(model.count, size=model.count).tolist()
-        differences.append(original.of_choice(choice) - model.of_choice(choice))
+    differences = np.subtract(_metrics_of_draws(original, seed), _metrics_of_draws(model, seed))
     low, high = np.quantile(differences, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Drop(value, float(low), float(high), model.count)
+
+
+@lru_cache(maxsize=2)  # a run compares the same original with every model
+def _metrics_of_draws(judged: JudgedImages, seed: int) -> list[float]:
+    """Return the metric of a model on images that are drawn from its own, the same draws for all models."""
+    generator = np.random.default_rng(seed)
+    draws = (generator.integers(judged.count, size=judged.count).tolist() for _ in range(DRAWS))
+    return [judged.of_choice(draw) for draw in draws]
