@@ -22,8 +22,8 @@ OTHER_TASKS = {
 def test_a_model_from_a_yaml_is_slimmed_for_the_data_before_its_first_training(bccd, tmp_path):
     options = {"data": bccd, "imgsz": 96, "batch": 8, "epochs": 1, "export": "", "workers": 0, "samples": 8}
     one, same, other = (
-        YOLO("yolov8n.yaml").prune(**options, seed=seed, out=tmp_path / str(number))
-        for number, seed in enumerate((0, 0, 1))
+        YOLO("yolov8n.yaml").prune(**options, seed=seed, dry_run=dry_run, out=tmp_path / str(number))
+        for number, (seed, dry_run) in enumerate([(0, False), (0, True), (1, True)])
     )
     assert len(one.summary["rounds"]) == 1
     assert len(one.model.names) == 3

@@ -15,7 +15,7 @@ PYTORCH = "pytorch"  # what stands for a runtime where a model is not exported
 
 
 def time_models(
-    models: Sequence[nn.Module], imgsz: int, channels: int = 3, threads: int | None = None, seconds: float = 1.5
+    models: Sequence[nn.Module], imgsz: int, channels: int = 3, threads: int | None = None, seconds: float = 0.75
 ) -> list[Timing]:
     """Time one forward pass of one image: fused, float32, on the device of each model, the models alternately.
 

@@ -18,7 +18,7 @@ from yolo_prune.run.base_accuracy import accuracy_of_base
 from yolo_prune.run.request import Request
 
 SHARES = (0.9, 0.8, 0.7)  # of the image size
-SECONDS = 1.5  # that each model is timed for
+SECONDS = 1.0  # that each model is timed for
 
 
 @dataclass(frozen=True)

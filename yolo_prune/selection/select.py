@@ -66,10 +66,7 @@ def require_reachable(problem: Problem) -> None:
 
     Costs that do not fall smoothly are left to the selection: the narrowest model need not be the cheapest.
     """
-    widths = dict(problem.costs.full_widths)
-    for tie in find_ties(problem):
-        widths.update(tie.narrowed(widths, to=tie.keeps[-1]))
-    least, base, limits = problem.costs.total(widths), problem.base, problem.limits
+    least, base, limits = narrowest(problem), problem.base, problem.limits
     for kind, goal in problem.target.items():
         if get_kind(kind).smooth and least[kind] > goal:
             raise TargetError(
@@ -77,6 +74,14 @@ def require_reachable(problem: Problem) -> None:
                 f"{limits.max_layer_ratio:g}, round-to {limits.round_to} and {len(limits.protected)} protected layers "
                 f"at least {in_percent(least[kind], base, kind)} must stay; `yolo-prune info MODEL --why` says why"
             )
+
+
+def narrowest(problem: Problem) -> Cost:
+    """Return the cost of the model without all units that the limits allow to remove."""
+    widths = dict(problem.costs.full_widths)
+    for tie in find_ties(problem):
+        widths.update(tie.narrowed(widths, to=tie.keeps[-1]))
+    return problem.costs.total(widths)
 
 
 class _Descent:
