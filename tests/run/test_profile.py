@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.cli.command import run
-from tests.costs.profiles import made_up_profile
+from tests.costs.profiles import made_up_profile, sixteen_at_a_time
 from yolo_prune import YOLO, RequestError
 from yolo_prune.costs.profile import LatencyProfile
 from yolo_prune.demo import MODEL
@@ -51,6 +51,22 @@ def test_targets_of_several_kinds_hold_at_once(made_up, tmp_path):
     assert kept["size"] <= 0.6
     assert kept["macs"] <= 0.7
     assert max(kept["latency"] - 0.8, kept["size"] - 0.6, kept["macs"] - 0.7) > -0.03
+
+
+def test_layers_keep_multiples_of_16_where_the_device_computes_so_many_at_a_time(tmp_path):
+    yolo = YOLO(MODEL)
+    made_up_profile(yolo.model, network_of(yolo, SIZE), alone=sixteen_at_a_time)[0].save(tmp_path / "16.json")
+    asked = {"easy": {"target_latency": "80%"}, "given": {"target_latency": "80%", "round_to": 4},
+             "far": {"target_latency": "38%"}}  # fmt: skip
+    steps = {}
+    for name, options in asked.items():
+        result = _plan(tmp_path / name, profile=str(tmp_path / "16.json"), **options)
+        steps[name] = result.summary["options"]["round_to"]
+        original = yolo.model.state_dict()
+        cut = {layer: len(kept.out) for layer, kept in result.plan.layers.items()}
+        full = {layer: len(original[f"{layer}.weight"]) for layer in cut}
+        assert all(width % steps[name] == 0 for layer, width in cut.items() if width < full[layer])
+    assert steps == {"easy": 16, "given": 4, "far": 8}  # with multiples of 16, the last one leaves little to choose
 
 
 @pytest.fixture
