@@ -26,7 +26,7 @@ os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its repo
 
 from benchmarks.bench import Results
 from benchmarks.environment import describe
-from benchmarks.tables import mean_and_spread, print_header, print_row
+from benchmarks.tables import mean_and_spread, print_header, print_measured, print_row
 from tests.catalogue import CATALOGUE, prepare, weights
 from yolo_prune import YOLO, resume
 from yolo_prune.host import validators
@@ -170,7 +170,7 @@ def on_training_images(yolo: YOLO, data: Path, case: Case) -> float:
 
 def print_table(rows: Sequence[Row], results: Results) -> None:
     """Print a row for each case, way and number of epochs, with the mean over the seeds that are finished."""
-    print_header("case", "way", "epochs", "seeds", *FIGURES)
+    table = []
     for case, way, epochs in dict.fromkeys(row[:3] for row in rows):
         keys = [row.key for row in rows if row[:3] == (case, way, epochs)]
         finished = [results.figures[key] for key in keys if key in results]
@@ -178,7 +178,8 @@ def print_table(rows: Sequence[Row], results: Results) -> None:
             columns = [[value for figures in finished if (value := figures.get(name)) is not None] for name in FIGURES]
             *cells, seconds = columns
             cells = [mean_and_spread(column) for column in cells]
-            print_row(case, way, str(epochs), str(len(finished)), *cells, f"{sum(seconds) / len(seconds):.0f}")
+            table.append([case, way, str(epochs), str(len(finished)), *cells, f"{sum(seconds) / len(seconds):.0f}"])
+    print_measured(["case", "way", "epochs", "seeds", *FIGURES], table)
 
 
 def print_brief_table(rows: Sequence[Row], results: Results) -> None:
