@@ -3,7 +3,8 @@
     python -m benchmarks.planning [yolov8n.yaml yolov8m.yaml ...] [--figures planning.json] [--show]
 
 Each model is built from its yaml (random weights). A plan to 54 % of its MACs at 640 px is made on 64 images of noise,
-as `yolo-prune --model yolov8x.yaml --dry-run --target-macs 54% --calibration noise` does, in a process of its own.
+which have 192 px, as `yolo-prune --model yolov8x.yaml --dry-run --target-macs 54% --calibration noise` does, in a
+process of its own.
 Columns: seconds to trace the model once, measured alone and last; seconds of the run by activity; seconds to apply the
 finished plan to the model, which traces it again; seconds of the run and of applying the plan together, which include
 what torch loads when it is first used; seconds of a forward pass over the same images, in the same batches; the total
@@ -22,7 +23,6 @@ import time
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from benchmarks.bench import Results
 from benchmarks.environment import describe, peak_memory_mb
@@ -84,7 +84,7 @@ def measure(model: str) -> dict[str, float]:
     traced = time.perf_counter()
     with torch.inference_mode():
         for batch in Noise(64):
-            yolo.model.eval()(nn.functional.interpolate(batch, SIZE))
+            yolo.model.eval()(batch)
     forward = time.perf_counter() - traced
     seconds = {
         "tracing": traced - applied,
