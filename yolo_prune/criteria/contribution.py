@@ -31,8 +31,8 @@ class Contributions(Statistic):
             under_kernel = patches(conv, inputs)[0]
             self.add("patch", under_kernel.sum(2).double())
             self.add("patches", (under_kernel @ under_kernel.transpose(1, 2)).double())
-        self.add("pre", values.sum((0, 2, 3), dtype=torch.float64))
-        self.add("pre^2", values.square().sum((0, 2, 3), dtype=torch.float64))
+        self.add("pre", values.sum((2, 3)).sum(0, dtype=torch.float64))  # single precision is enough within one image
+        self.add("pre^2", values.square().sum((2, 3)).sum(0, dtype=torch.float64))
         positions = len(values) * values[0, 0].numel()
         self.add("positions", torch.tensor(positions, dtype=torch.float64, device=batch.values.device))
 

@@ -23,9 +23,13 @@ class MapMoments(Statistic):
     """
 
     def update(self, batch: LayerBatch) -> None:
-        maps = batch.values.flatten(2)
-        self.add("a", maps.sum(0).double())  # single precision is enough within one batch
-        self.add("a^2", maps.square().sum(0).double())
+        first, *others = batch.values.flatten(2)
+        total, squares = first.clone(), first.square()  # single precision is enough within one batch
+        for maps in others:  # one sample at a time needs no more memory than one, and half of the time
+            total += maps
+            squares.addcmul_(maps, maps)
+        self.add("a", total, torch.float64)
+        self.add("a^2", squares, torch.float64)
 
 
 def code_distance(kind: type[ActiveCounts]) -> Callable[[Layer, Statistics], torch.Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 import torch
 from torch import nn
@@ -110,10 +111,11 @@ def unit_scores(group: ChannelGroup, scores: Mapping[str, torch.Tensor], side: s
     members = [member for member in group.members if member.side == side]
     if not members:
         return torch.zeros(group.size, dtype=torch.float64)
-    of_layers = [
-        torch.stack([scores[member.layer][list(channels)].double().mean() for channels in member.channels])
-        for member in members
-    ]
+    of_layers = []
+    for member in members:
+        of_channels = scores[member.layer].double()[[*chain.from_iterable(member.channels)]]
+        lengths = torch.tensor([len(channels) for channels in member.channels], device=of_channels.device)
+        of_layers.append(torch.segment_reduce(of_channels, "mean", lengths=lengths))
     return torch.stack(of_layers).mean(0)
 
 

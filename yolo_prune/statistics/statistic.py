@@ -53,10 +53,16 @@ class Statistic:
         """Add a batch."""
         raise NotImplementedError
 
-    def add(self, name: str, value: torch.Tensor) -> None:
-        """Add to a sum. Raises ValueError if its shape differs from that of earlier batches."""
+    def add(self, name: str, value: torch.Tensor, dtype: torch.dtype | None = None) -> None:
+        """Add to a sum. Raises ValueError if its shape differs from that of earlier batches.
+
+        Args:
+            name: of the sum.
+            value: to add.
+            dtype: of the sum; None: that of the value.
+        """
         if name not in self.sums:
-            self.sums[name] = value.clone()
+            self.sums[name] = value.to(dtype or value.dtype, copy=True)
         elif self.sums[name].shape != value.shape:
             raise ValueError(
                 f"all samples must have one size; {type(self).__name__} summed {name!r} of shape "
