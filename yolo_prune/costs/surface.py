@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 Measured = tuple[int, int, float]  # inputs, outputs, ms
 STEPS = (1, 2, 4, 8)  # what a width may be a multiple of, beside 16
 FINE = 32  # up to this width the grid holds every multiple of 8
-STAIRCASE = 1.1  # from which layers of 8 or 24 channels take too long, over the mean of their neighbours
+STAIRCASE = 1.1  # from which layers of 24 channels take too long, over the mean of those of 16 and 32
 
 
 class Surface:

@@ -25,7 +25,7 @@ class MapMoments(Statistic):
     def update(self, batch: LayerBatch) -> None:
         first, *others = batch.values.flatten(2)
         total, squares = first.clone(), first.square()  # single precision is enough within one batch
-        for maps in others:  # one sample at a time needs no more memory than one, and half of the time
+        for maps in others:  # the squares of all samples at once would be a tensor as large as the batch
             total += maps
             squares.addcmul_(maps, maps)
         self.add("a", total, torch.float64)
