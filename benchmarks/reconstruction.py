@@ -195,7 +195,7 @@ def print_costs(args: argparse.Namespace, samples: int) -> None:
     print_header("model", *COSTS)
     for model in args.models:
         if model in results:
-            print_row(model, *(f"{results.figures[model][key]:.3g}" for key in COSTS))
+            print_row(model, *(f"{results.figures[model][key]:.4g}" for key in COSTS))
 
 
 def cost_of(yaml: str, samples: int, imgsz: int) -> dict[str, float]:

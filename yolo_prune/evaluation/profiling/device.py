@@ -36,22 +36,22 @@ Progress = Callable[[int, int], None]  # jobs that are done, of how many
 def measure(folder: Path, threads: int | None, progress: Progress = lambda done, of: None) -> dict[str, Any]:
     """Measure the jobs of a folder that were not measured before, and return the profile as plain data."""
     with _Results(folder / RESULTS) as results:
-        measurement = _Measurement(folder, threads, results.done, results.add)
+        measurement = _Measurement(folder, threads, results)
         graphs, models = measurement.jobs["graphs"], measurement.jobs["models"]
         certain = [*_timed(graphs, 1), *((job["file"], job) for job in models), *_timed(graphs, 2)]
-        for number, (key, job) in enumerate(certain, 1):
-            measurement.carry_out(key, job)
-            progress(number, len(certain))
-        again = _timed([job for job in graphs if measurement.differs(job)], 3)
-        for number, (key, job) in enumerate(again, len(certain) + 1):
-            measurement.carry_out(key, job)
-            progress(number, len(certain) + len(again))
+        measurement.carry_out(certain, progress)
+        again = [job for job in graphs if measurement.differs(job)]
+        measurement.carry_out(_timed(again, 3), progress, done=len(certain))
         return measurement.profile()
 
 
 def _timed(graphs: Sequence[Job], number: int) -> list[tuple[str, Job]]:
     """Return graphs with the key of their first, second or third measurement."""
-    return [(f"{job['file']} {number}", job) for job in graphs]
+    return [(_key(job, number), job) for job in graphs]
+
+
+def _key(job: Job, number: int) -> str:
+    return f"{job['file']} {number}"
 
 
 class _Measurement:
@@ -60,28 +60,22 @@ class _Measurement:
     Args:
         folder: that holds the jobs.
         threads: of the processor; None: as many as the runtime takes.
-        done: what was measured so far, by key.
-        add: records what was measured.
+        results: what was measured so far; receives what is measured.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        threads: int | None,
-        done: Mapping[str, Mapping[str, float]],
-        add: Callable[[str, dict[str, float]], None],
-    ):
-        self.folder, self.threads, self.done, self.add = folder, threads, done, add
+    def __init__(self, folder: Path, threads: int | None, results: _Results):
+        self.folder, self.threads, self.results = folder, threads, results
         self.jobs = json.loads((folder / JOBS).read_text())
         self.runtime = get_runtime(self.jobs["runtime"])
 
-    def carry_out(self, key: str, job: Job) -> None:
-        """Time a graph or a model, if that was not done before."""
-        if key in self.done:
-            return
-        start = time.perf_counter()
-        measured = self._time_model(job) if "widths" in job else self._time_graph(job)
-        self.add(key, {**measured, "seconds": time.perf_counter() - start})
+    def carry_out(self, todo: Sequence[tuple[str, Job]], progress: Progress, done: int = 0) -> None:
+        """Time graphs and models that were not timed before, each with its key, after so many others."""
+        for number, (key, job) in enumerate(todo, done + 1):
+            if key not in self.results.done:
+                start = time.perf_counter()
+                measured = self._time_model(job) if "widths" in job else self._time_graph(job)
+                self.results.add(key, {**measured, "seconds": time.perf_counter() - start})
+            progress(number, done + len(todo))
 
     def differs(self, job: Job) -> bool:
         """Whether the first two measurements of a graph differ."""
@@ -90,28 +84,28 @@ class _Measurement:
 
     def profile(self) -> dict[str, Any]:
         """Return the profile as plain data."""
-        jobs, blocks, odd = self.jobs, {}, {}
-        of_reference = [each["reference_ms"] for each in self.done.values() if "reference_ms" in each]
+        jobs, done, blocks, odd = self.jobs, self.results.done, {}, {}
+        of_reference = [each["reference_ms"] for each in done.values() if "reference_ms" in each]
         reference_ms = statistics.median(of_reference or [0.0])
         for job in jobs["graphs"]:
             ms = statistics.median(self._ratios(job)) * reference_ms / job["copies"]
             blocks.setdefault(job["kind"], [])
             (odd if job["odd"] else blocks).setdefault(job["kind"], []).append([*job["layer"], ms])
         models = [
-            {"widths": job["widths"], **{key: self.done[job["file"]][key] for key in ("ms", "base_ms", "ratio")}}
+            {"widths": job["widths"], **{key: done[job["file"]][key] for key in ("ms", "base_ms", "ratio")}}
             for job in jobs["models"]
         ]
         return {
             "profile": jobs["profile"], "runtime": jobs["runtime"], "runtime_version": self.runtime.version,
             "precision": jobs["precision"], "threads": self.threads, "device": processor(), "model": jobs["model"],
             "model_name": jobs["model_name"], "imgsz": jobs["imgsz"], "layers": jobs["layers"], "blocks": blocks,
-            "odd": odd, "models": models, "seconds": sum(measured["seconds"] for measured in self.done.values()),
+            "odd": odd, "models": models, "seconds": sum(measured["seconds"] for measured in done.values()),
         }  # fmt: skip
 
     def _ratios(self, job: Job) -> list[float]:
         """Return what was measured of a graph: its time over that of the reference, two or three times."""
-        keys = [key for number in (1, 2, 3) for key, _ in _timed([job], number)]
-        return [self.done[key]["ratio"] for key in keys if key in self.done]
+        done = self.results.done
+        return [done[key]["ratio"] for key in (_key(job, number) for number in (1, 2, 3)) if key in done]
 
     def _time_graph(self, job: Job) -> dict[str, float]:
         """Time a graph alternately with the reference."""
@@ -136,7 +130,7 @@ class _Measurement:
 
 
 class _Results:
-    """What was measured so far, by the file, and the file that holds it."""
+    """What was measured so far, by key, and the file that holds it."""
 
     def __init__(self, path: Path):
         self.path = path
