@@ -70,6 +70,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "original, batches of 4": {**ORIGINAL, "batch": 4},
     "original, batches of 8, more mosaics": {**ORIGINAL, "batch": 8, "mosaic": 1.0, "close_mosaic": 8},
     "original, mixed images": {**ORIGINAL, "mixup": 0.5},
+    "original, mixed images, batches of 8": {**ORIGINAL, "mixup": 0.5, "batch": 8},
     "original, up to 50 % of a layer": {**ORIGINAL, "max_layer_ratio": 0.5},
     "original, up to 90 % of a layer": {**ORIGINAL, "max_layer_ratio": 0.9},
     "original, without labels": {"unlabelled": True},
