@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolo_prune.costs.surface import Surface, divisor, fast_multiple
+from yolo_prune.costs.surface import Surface, divisor
 
 GRID = [(i, o, 1.0 + 0.01 * i + 0.02 * o + 0.001 * i * o) for i in (8, 16, 32, 64) for o in (8, 24, 48)]
 
@@ -30,14 +30,6 @@ def test_odd_widths_take_the_factor_that_was_measured_beside_the_grid():
     assert surface.at(40, 24) == pytest.approx(1.1 * plain.at(40, 24))
     for width in (8, 16, 32, 64):
         assert surface.at(width, 24) == plain.at(width, 24)
-
-
-@pytest.mark.parametrize("at_a_time", [1, 8, 16])
-def test_widths_are_multiples_of_16_where_the_device_computes_16_channels_at_a_time(at_a_time):
-    widths = (8, 16, 24, 32, 48, 64)
-    grid = [(i, o, 0.1 + -(-i // at_a_time) * -(-o // at_a_time)) for i in widths for o in widths]
-    assert fast_multiple([grid]) == (16 if at_a_time == 16 else 8)
-    assert fast_multiple([]) == 8
 
 
 @pytest.mark.parametrize(("width", "step"), [(1, 1), (6, 2), (12, 4), (24, 8), (16, 16), (96, 16)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -10,7 +9,6 @@ from collections.abc import Iterable, Sequence
 Measured = tuple[int, int, float]  # inputs, outputs, ms
 STEPS = (1, 2, 4, 8)  # what a width may be a multiple of, beside 16
 FINE = 32  # up to this width the grid holds every multiple of 8
-STAIRCASE = 1.1  # from which layers of 24 channels take too long, over the mean of those of 16 and 32
 
 
 class Surface:
@@ -53,23 +51,6 @@ class Surface:
     def _interpolated(self, inputs: int, outputs: int) -> float:
         rows = [(width, _between(row, outputs)) for width, row in _around(self._inputs, self._rows, inputs)]
         return _between(rows, inputs)
-
-
-def fast_multiple(grids: Iterable[Iterable[Measured]]) -> int:
-    """Return of which number the widths of fast layers are multiples on a device: 8 or 16.
-
-    A layer of 24 channels takes about the mean of those of 16 and 32 where the device computes 8 channels at a time.
-    Where it computes 16, it takes as long as one of 32.
-    """
-    ratios = []
-    for grid in grids:
-        ms = {(inputs, outputs): time for inputs, outputs, time in grid}
-        for (inputs, outputs), time in ms.items():
-            for width, side in ((inputs, (8, 0)), (outputs, (0, 8))):
-                around = [ms.get((inputs + sign * side[0], outputs + sign * side[1])) for sign in (-1, 1)]
-                if width % 16 == 8 and all(around):
-                    ratios.append(2 * time / sum(around))
-    return 16 if ratios and statistics.median(ratios) > STAIRCASE else 8
 
 
 def divisor(width: int) -> int:

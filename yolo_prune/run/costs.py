@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from yolo_prune.costs import CostKind
 from yolo_prune.costs.latency import Latency
 from yolo_prune.costs.profile import LatencyProfile
 from yolo_prune.costs.size import Size
-from yolo_prune.costs.surface import fast_multiple
 from yolo_prune.errors import RequestError
 from yolo_prune.evaluation.profiling.device import processor
 from yolo_prune.evaluation.runtimes import get_runtime
 from yolo_prune.host.model import YOLO
 from yolo_prune.run.options import Options
 from yolo_prune.run.profile import profile_of, profiled_runtime
-from yolo_prune.selection import Problem, narrowest
 from yolo_prune.structure import Network
 
 RUNTIME = "onnx"
-ROOM = 0.8  # of a target: what the narrowest model may cost, so that there is something to choose
 
 
 def measured_kinds(base: YOLO, network: Network, options: Options) -> dict[str, CostKind]:
@@ -39,16 +35,6 @@ def measured_kinds(base: YOLO, network: Network, options: Options) -> dict[str, 
         elif kind == Latency.name:
             kinds[Latency.name] = Latency(_profile(base, network, options), network)
     return kinds
-
-
-def with_fast_widths(problem: Problem) -> Problem:
-    """Return a problem whose layers keep widths that are fast on its device, if the target leaves room for them."""
-    latency = problem.costs.measured.get(Latency.name)
-    if latency is None:
-        return problem
-    coarse = replace(problem, limits=replace(problem.limits, round_to=fast_multiple(latency.profile.blocks.values())))
-    least = narrowest(coarse)
-    return coarse if all(least[kind] <= ROOM * goal for kind, goal in problem.target.items()) else problem
 
 
 def require_runtime(options: Options) -> None:

@@ -121,8 +121,7 @@ class Options:
     round_to: int | None = option(
         TARGET, None, "K", f"Layers keep multiples of K channels; default: {ROUND_TO}.",
         "Only layers that lose channels are rounded. Most devices compute other widths as slowly as the next multiple "
-        "of 8 or 16. With a latency target, the default is 16 where the profile of the device shows that, and the "
-        "target leaves room for it.",
+        "of 8 or 16. With a latency target, the measured times decide which multiples of K a layer keeps.",
         at_least(1),
     )  # fmt: skip
     protect: tuple[str, ...] = option(

@@ -27,7 +27,7 @@ from yolo_prune.host.settings import require_without_apostrophe, runs_directory
 from yolo_prune.host.training import initialised, is_finite
 from yolo_prune.run import resolving
 from yolo_prune.run.checks import seconds_of
-from yolo_prune.run.costs import measured_kinds, require_runtime, with_fast_widths
+from yolo_prune.run.costs import measured_kinds, require_runtime
 from yolo_prune.run.images import Images, resolve_dataset
 from yolo_prune.run.options import ROUND_TO, STEPS, Options
 from yolo_prune.run.parsed import Parsed
@@ -341,8 +341,6 @@ def _problem(base: YOLO, options: Options, parsed: Parsed, imgsz: int, plan: Pru
         limits=Limits(options.round_to or ROUND_TO, options.max_layer_ratio, protected),
         allocation=options.allocation, cost_exponent=parsed.cost_exponent,
     )  # fmt: skip
-    if options.round_to is None:
-        problem = with_fast_widths(problem)
     if plan is None:
         require_reachable(problem)
     return problem

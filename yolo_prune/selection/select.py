@@ -66,7 +66,7 @@ def require_reachable(problem: Problem) -> None:
 
     Costs that do not fall smoothly are left to the selection: the narrowest model need not be the cheapest.
     """
-    least, base, limits = narrowest(problem), problem.base, problem.limits
+    least, base, limits = _narrowest(problem), problem.base, problem.limits
     for kind, goal in problem.target.items():
         if get_kind(kind).smooth and least[kind] > goal:
             raise TargetError(
@@ -76,7 +76,7 @@ def require_reachable(problem: Problem) -> None:
             )
 
 
-def narrowest(problem: Problem) -> Cost:
+def _narrowest(problem: Problem) -> Cost:
     """Return the cost of the model without all units that the limits allow to remove."""
     widths = dict(problem.costs.full_widths)
     for tie in find_ties(problem):
