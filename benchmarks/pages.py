@@ -2,7 +2,7 @@
 
     python -m benchmarks.pages [--check]
 
-A comment above a table of README.md, benchmarks/README.md or docs/results.md names the command that prints it:
+A comment above a table of README.md, benchmarks/README.md or a page of docs names the command that prints it:
 
     <!-- table: python -m benchmarks.tasks --show --figures benchmarks/tasks.json -->
 
@@ -25,7 +25,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", ROOT / "docs" / "results.md"]
+PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MARKED = re.compile(r"(<!-- table(?: (\d+))?: python -m (.*?) -->\n\n)((?:\|.*\n)*)")
 
 
