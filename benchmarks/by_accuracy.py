@@ -6,7 +6,7 @@
 Every run is `prune()` with no target, at 320 px. The loss that decides is measured on training images that are held
 out, with an interval of 90 %. mAP50-95 is that of val, which nothing is decided by. "rounds" are those that were tried.
 A run whose figures are in the file --figures is not done again, and one that was stopped goes on; --show only prints
-what the file holds. Seconds are those of the steps of the run, on the machine that the first line describes.
+what the file holds. Seconds are those of the run, on the machine that the first line describes.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def run(case: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
         "base": base["map50_95"],
         "mAP50-95": final["map50_95"],
         "drop": final["drop"],
-        "seconds": sum(result.summary["seconds"].values()),
+        "seconds": result.summary["seconds"]["total"],
         "notes": result.summary["notes"],
     }
 

@@ -38,7 +38,17 @@ class Timing:
     @property
     def is_disturbed(self) -> bool:
         """Whether the times differ so much that other work must have disturbed them."""
-        return self.spread_ms > BUSY * self.median_ms
+        return were_disturbed(self.median_ms, self.spread_ms)
+
+
+def were_disturbed(median_ms: float, spread_ms: float) -> bool:
+    """Return whether times differ so much that other work must have disturbed them.
+
+    Args:
+        median_ms: of the times.
+        spread_ms: the range of their middle half.
+    """
+    return spread_ms > BUSY * median_ms
 
 
 def on_noise(run: Callable[[np.ndarray], Any], shape: Sequence[int]) -> Callable[[], Any]:

@@ -19,6 +19,7 @@ from yolo_prune.evaluation.drop import Drop
 from yolo_prune.evaluation.examples import labels_of, write_examples
 from yolo_prune.evaluation.export import export
 from yolo_prune.evaluation.runtimes import Format
+from yolo_prune.evaluation.timing import were_disturbed
 from yolo_prune.evaluation.whole_call import time_parts
 from yolo_prune.files import atomic
 from yolo_prune.host.blocks import scale_of, stage_of
@@ -51,6 +52,7 @@ from yolo_prune.structure import PruningPlan
 NOT_SLIMMED = "the base itself, not slimmed"
 NOTED_DROP = 0.005  # of the task's metric in fine-tuning, above which a note says so
 NOTED_SLOWDOWN = 1.05  # ratio of latencies above which a note says so
+DISTURBED = "other work disturbed the times of {}: they differ by over a quarter of the median"
 
 
 @dataclass(frozen=True)
@@ -296,11 +298,7 @@ def _save_result(run: Run, plan: PruningPlan, stage: Stage) -> Path:
         else:
             shutil.copyfile(stage.checkpoint, temporary)
     summary.final = replace(stage, checkpoint=str(checkpoint))
-    if stage.latency_ratio is not None and stage.latency_ratio > NOTED_SLOWDOWN:
-        summary.note(
-            f"in PyTorch on {summary.device}, the slimmed model is slower ({stage.latency_ms:.1f} ms) than the base "
-            f"({stage.base_latency_ms:.1f} ms)"
-        )
+    _note_latency(run, stage)
     summary.layers = _layers(request, plan)
     _note_scales(run)
     summary.exports, summary.smaller_images = [], []
@@ -309,6 +307,19 @@ def _save_result(run: Run, plan: PruningPlan, stage: Stage) -> Path:
         profile, predicted = latency.profile, latency.predict(plan.widths)
         summary.profile = {"title": profile.title, "base_ms": profile.base_ms, "predicted_ms": predicted}
     return checkpoint
+
+
+def _note_latency(run: Run, stage: Stage) -> None:
+    """Add notes where the slimmed model is slower in PyTorch, and where other work disturbed the times."""
+    if stage.latency_ratio is None:
+        return
+    if stage.latency_ratio > NOTED_SLOWDOWN:
+        run.summary.note(
+            f"in PyTorch on {run.summary.device}, the slimmed model is slower ({stage.latency_ms:.1f} ms) than the "
+            f"base ({stage.base_latency_ms:.1f} ms)"
+        )
+    if were_disturbed(stage.latency_ms, stage.latency_spread_ms):
+        run.summary.note(DISTURBED.format("PyTorch"))
 
 
 def _look_at_predictions(run: Run, checkpoint: Path) -> None:
@@ -334,7 +345,7 @@ def _export(run: Run, checkpoint: Path, plan: PruningPlan, format: Format) -> No
     LOGGER.info(f"exporting base and slimmed model to {format}, and comparing with PyTorch")
     exported = export(checkpoint, format, conditions, request.base)
     if exported.disturbed:
-        run.summary.note(f"other work disturbed the times of {format}: they differ by over a quarter of the median")
+        run.summary.note(DISTURBED.format(format))
     latency = request.problem.costs.measured.get(Latency.name)
     if latency and (latency.profile.runtime, latency.profile.precision) == (exported.format, exported.precision):
         exported = replace(exported, predicted_latency_ms=latency.predict(plan.widths))
