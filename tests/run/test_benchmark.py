@@ -44,6 +44,17 @@ def test_checkpoints_and_exports_are_measured_side_by_side(exported, scenes, tmp
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("format", ["openvino", "ncnn"])
+def test_exports_that_are_folders_are_measured_like_files(format, scenes, tmp_path):
+    YOLO(MODEL).copied().save(tmp_path / "scenes.pt")
+    folder = export_model(tmp_path / "scenes.pt", tmp_path, format, "fp32", 160)
+    (measured,) = benchmark_files([str(folder)], data=str(scenes))["files"]
+    assert (measured["runtime"], measured["precision"], measured["imgsz"]) == (format, "fp32", 160)
+    assert measured["median_ms"] > 0
+    assert measured["map50_95"] > 0.1
+
+
+@pytest.mark.slow
 def test_checkpoints_are_exported_first_where_a_runtime_is_named():
     measured = benchmark_files([str(MODEL), str(MODEL)], runtime="onnx", imgsz=64)
     assert [file["runtime"] for file in measured["files"]] == ["onnx", "onnx"]

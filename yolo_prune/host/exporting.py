@@ -90,7 +90,7 @@ def described(path: Path) -> Described:
     """
     with quiet():
         try:
-            backend = AutoBackend(path, device=torch.device("cpu"))
+            backend = AutoBackend(str(path), device=torch.device("cpu"))  # it refuses a folder that is given as a Path
             quantize = (backend.metadata.get("args") or {}).get("quantize")
             precision = next(name for name, of_name in QUANTIZE.items() if of_name == quantize)
             return Described(backend.task, precision, (backend.metadata.get("channels", 3), *backend.imgsz))
