@@ -8,6 +8,7 @@
 The cases are those of `benchmarks.latency`. Every run is `prune()` for a latency target, once with --no-blocks and once
 with --blocks, both with the same criterion, images and seed. With --epochs, both are recovered alike. What is in the
 file --figures is not measured again; --show only prints it. mAP50-95 is that of val, which nothing is decided by.
+"smaller image" is that of the base on a smaller image of the same measured latency.
 
 --structure has no weights, and so no accuracy. It removes every second block that can be removed from a model of a
 yaml, or so many channels of every layer that the MACs are the same, and times both beside the model.
@@ -31,7 +32,7 @@ os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its repo
 from benchmarks.bench import CASES as BENCHES
 from benchmarks.bench import Bench, Results
 from benchmarks.environment import describe
-from benchmarks.latency import CASES, RUNTIMES, Runs
+from benchmarks.latency import CASES, RUNTIMES, Runs, on_smaller_image
 from benchmarks.tables import print_measured
 from yolo_prune import YOLO
 from yolo_prune.costs import CostModel
@@ -86,14 +87,15 @@ def compare_plans(args: argparse.Namespace, results: Results) -> None:
                         asked = (case, runtime, f"{share} %", "yes" if blocks else "no")
                         rows.append([*asked, *_cells(figures, runtime)])
     print_measured(("case", "runtime", "asked", "blocks", "removed blocks", "measured", "MACs", "parameters",
-                    "before training", "mAP50-95"), rows)  # fmt: skip
+                    "before training", "mAP50-95", "smaller image"), rows)  # fmt: skip
 
 
 def _cells(figures: dict[str, Any], runtime: str) -> list[str]:
     shares = (figures["measured"][runtime], figures["MACs"], figures["parameters"])
     before = figures["before training"]
     return [str(figures["removed blocks"]), *(f"{100 * share:.1f} %" for share in shares),
-            "-" if before is None else f"{before:.3f}", f"{figures['mAP50-95']:.3f}"]  # fmt: skip
+            "-" if before is None else f"{before:.3f}", f"{figures['mAP50-95']:.3f}",
+            on_smaller_image(figures, runtime)]  # fmt: skip
 
 
 def compare_blocks(names: Sequence[str], results: Results, show: bool) -> None:

@@ -107,7 +107,7 @@ def recovered(bench: Runs, args: argparse.Namespace) -> list[list[str]]:
                 shares = [f"{100 * value:.1f} %" for value in (figures["measured"][runtime], figures["MACs"])]
                 accuracy = [f"{figures[name]:.3f}" for name in ("base", "before training", "mAP50-95")]
                 title = [bench.case_name, runtime, f"{share} %", str(epochs)]
-                rows.append([*title, *shares, *accuracy, _on_smaller_image(figures, runtime)])
+                rows.append([*title, *shares, *accuracy, on_smaller_image(figures, runtime)])
     return rows
 
 
@@ -184,11 +184,11 @@ def _cells(figures: dict[str, Any], runtime: str, by_macs: dict[int, list]) -> l
                        if each and runtime in each["measured"]])
         for step in (1, 8)
     ]  # fmt: skip
-    image = _on_smaller_image(figures, runtime)
+    image = on_smaller_image(figures, runtime)
     return [*shares, f"{arrived:.2f}", f"{figures['mAP50-95']:.3f}", *same, image]
 
 
-def _on_smaller_image(figures: dict[str, Any], runtime: str) -> str:
+def on_smaller_image(figures: dict[str, Any], runtime: str) -> str:
     """Return the mAP of the base on a smaller image of the same measured latency."""
     return _at(figures["measured"][runtime], [*figures["smaller images"], (1.0, figures["base"])])
 
