@@ -23,8 +23,8 @@ def profile(
 ) -> None:  # fmt: skip
     """Measure how long the layers of a model take on a device, for --target-latency.
 
-    A pack needs Python and the runtime only, so that it runs on a Raspberry Pi or a Jetson. The only KEY=VALUE is
-    imgsz=640.
+    A pack needs Python and the runtime only, so that it runs on a Raspberry Pi. It measures the CPU. The only
+    KEY=VALUE is imgsz=640.
     """
     prepare(safe_load=safe_load)
     from yolo_prune.api import load

@@ -90,7 +90,7 @@ class Options:
     )  # fmt: skip
     target_size: str | float | None = option(TARGET, None, "T", "Bytes of the checkpoint to keep, as 45% or 2.5MB.")
     runtime: str | None = option(
-        TARGET, None, "R", "What latency is counted on: onnx, openvino or ncnn; default: onnx.",
+        TARGET, None, "R", "Count latency on onnx, openvino or ncnn; default with --target-latency: onnx.",
         "Runtimes are named as Ultralytics' export formats. Without a target, latency on this runtime becomes as small "
         "as possible, instead of MACs.",
     )  # fmt: skip
