@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from tests.catalogue import prepare, weights
-from yolo_prune import YOLO, criteria
+from yolo_prune import YOLO, PruneResult, criteria, resume
 from yolo_prune.costs import CostModel
 from yolo_prune.evaluation.accuracy import evaluate
 from yolo_prune.evaluation.ground_truth import GroundTruth
@@ -190,6 +190,19 @@ class Bench:
                 data = self.dataset.restricted(held_out.other_paths, Path(directory))
             path = fine_tune(self.yolo.around(model), Training(data, epochs, Path(directory, "run"), arguments))
             return YOLO(path).model.float()
+
+
+def carried_out(directory: Path, checkpoint: str, **options: Any) -> PruneResult:
+    """Do a run of `prune()`, or what remains of it, and return its result.
+
+    Args:
+        directory: of the run.
+        checkpoint: of the catalogue.
+        **options: of the run.
+    """
+    if (directory / "run.json").exists():
+        return resume(directory)
+    return YOLO(weights(checkpoint)).prune(**{"batch": BATCH, "workers": 0, **options}, out=directory)
 
 
 class Results:

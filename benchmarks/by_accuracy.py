@@ -18,11 +18,10 @@ from typing import Any
 
 os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would hide the table
 
-from benchmarks.bench import CASES, Results
+from benchmarks.bench import CASES, Results, carried_out
 from benchmarks.environment import describe
 from benchmarks.tables import print_measured
-from tests.catalogue import prepare, weights
-from yolo_prune import YOLO, resume
+from tests.catalogue import prepare
 
 TITLES = ("case", "seed", "rounds", "MACs", "parameters", "base", "mAP50-95", "lost on held-out images", "seconds")
 
@@ -53,13 +52,9 @@ def run(case: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """Do a run, or what remains of it, and return its figures."""
     directory = args.out / f"{case}-{args.max_map_drop:g}-{seed}"
     checkpoint, dataset = CASES[case]
-    if (directory / "run.json").exists():
-        result = resume(directory)
-    else:
-        result = YOLO(weights(checkpoint)).prune(
-            data=prepare(dataset, args.out / "data"), max_map_drop=args.max_map_drop, imgsz=320, batch=16, workers=0,
-            seed=seed, export=(), out=directory,
-        )  # fmt: skip
+    data = prepare(dataset, args.out / "data")
+    asked = {"max_map_drop": args.max_map_drop, "imgsz": 320, "seed": seed, "export": ()}
+    result = carried_out(directory, checkpoint, data=data, **asked)
     base, final, rounds = (result.summary[name] for name in ("base", "final", "rounds"))
     return {
         "rounds": len(rounds),

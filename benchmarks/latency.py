@@ -30,12 +30,10 @@ os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its repo
 
 import numpy as np
 
-from benchmarks.bench import Results
+from benchmarks.bench import Results, carried_out
 from benchmarks.environment import describe
 from benchmarks.tables import print_measured
-from tests.catalogue import prepare, weights
-from yolo_prune import YOLO, resume
-from yolo_prune.files import read_json
+from tests.catalogue import prepare
 from yolo_prune.structure import PruningPlan
 
 RUNTIMES = ("onnx", "openvino", "ncnn")
@@ -147,14 +145,9 @@ class Runs:
         return self.results.figures.get(key)
 
     def _summary(self, directory: Path, options: dict[str, Any]) -> dict[str, Any]:
-        if not (directory / "report.html").exists():
-            if (directory / "run.json").exists():
-                resume(directory)
-            else:
-                shared = {"data": prepare(self.case.dataset, self.data), "imgsz": self.case.imgsz, "epochs": 0,
-                          "batch": 16, "workers": 0, "threads": self.threads}  # fmt: skip
-                YOLO(weights(self.case.checkpoint)).prune(**{**shared, **options}, out=directory)
-        return read_json(directory / "summary.json")
+        data = prepare(self.case.dataset, self.data)
+        shared = {"data": data, "imgsz": self.case.imgsz, "epochs": 0, "threads": self.threads}
+        return carried_out(directory, self.case.checkpoint, **{**shared, **options}).summary
 
 
 def figures_of(summary: dict[str, Any], directory: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-MARKED = re.compile(r"(<!-- table(?: (\d+))?: python -m (.*?) -->\n\n)((?:\|.*\n)*)")
+MARKED = re.compile(r"(<!-- table(?: (\d+))?: python -m (.*?) -->\n\n)((?:\|.*\n)*)\n?")
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
     different = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        new = MARKED.sub(lambda match: match[1] + tables(match[3])[int(match[2] or 1) - 1], text)
+        new = MARKED.sub(lambda match: match[1] + tables(match[3])[int(match[2] or 1) - 1] + "\n", text)
         if new != text:
             different.append(page.name)
             if not args.check:

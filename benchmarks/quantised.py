@@ -20,15 +20,13 @@ from typing import Any
 
 os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would hide the table
 
-from benchmarks.bench import Results
+from benchmarks.bench import Results, carried_out
 from benchmarks.environment import describe
 from benchmarks.recovery import CASES
 from benchmarks.tables import print_measured
-from tests.catalogue import prepare, weights
-from yolo_prune import YOLO, resume
+from tests.catalogue import prepare
 from yolo_prune.evaluation.runtimes import get_runtime
 from yolo_prune.evaluation.timing import on_noise, time_alternately
-from yolo_prune.files import read_json
 
 RUNTIMES = ("onnx", "openvino")
 MODELS = {"base": "base_", "slimmed": ""}  # prefix in summary.json
@@ -67,14 +65,11 @@ def run(case: str, args: argparse.Namespace) -> dict[str, Any]:
     """Slim, recover and export a model, and return its figures by runtime."""
     directory, what = args.out / f"{case}-{args.epochs}", CASES[case]
     formats = tuple(runtime + suffix for runtime in args.runtimes for suffix in ("", ":int8"))
-    if (directory / "run.json").exists() and not (directory / "report.html").exists():
-        resume(directory)
-    elif not directory.exists():
-        YOLO(weights(what.checkpoint)).prune(
-            data=prepare(what.dataset, args.out / "data"), target_macs=what.target, imgsz=what.imgsz, batch=16,
-            workers=0, learn_from="original", epochs=args.epochs, export=formats, threads=args.threads, out=directory,
-        )  # fmt: skip
-    exports = read_json(directory / "summary.json")["exports"]
+    result = carried_out(
+        directory, what.checkpoint, data=prepare(what.dataset, args.out / "data"), target_macs=what.target,
+        imgsz=what.imgsz, learn_from="original", epochs=args.epochs, export=formats, threads=args.threads,
+    )  # fmt: skip
+    exports = result.summary["exports"]
     return {
         runtime: figures_of([each for each in exports if each["format"] == runtime], what.imgsz, args.threads)
         for runtime in args.runtimes

@@ -24,11 +24,11 @@ from typing import Any, NamedTuple
 
 os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its reports would hide the table
 
-from benchmarks.bench import Results
+from benchmarks.bench import Results, carried_out
 from benchmarks.environment import describe
 from benchmarks.tables import mean_and_spread, print_header, print_measured, print_row
 from tests.catalogue import CATALOGUE, prepare, weights
-from yolo_prune import YOLO, resume
+from yolo_prune import YOLO
 from yolo_prune.host import validators
 from yolo_prune.host.datasets import Wanted, resolve
 
@@ -108,7 +108,7 @@ class Row(NamedTuple):
             way["distill_model"] = str(weights(case.checkpoint))
         epochs = self.epochs // way.get("rounds", 1)
         asked = {"data": data, "target_macs": case.target, "imgsz": case.imgsz, "epochs": epochs, "seed": self.seed}
-        return {"batch": 16, "workers": 0, "export": (), **asked, **way}
+        return {"export": (), **asked, **way}
 
 
 def main() -> None:
@@ -144,10 +144,7 @@ def run(row: Row, out: Path) -> dict[str, float | None]:
     """Do a run, or what remains of it, and return its figures."""
     directory, case = row.directory(out), CASES[row.case]
     data = prepare(case.dataset, out / "data")
-    if (directory / "run.json").exists():
-        result = resume(directory)
-    else:
-        result = YOLO(weights(case.checkpoint)).prune(**row.options(data), out=directory)
+    result = carried_out(directory, case.checkpoint, **row.options(data))
     base, final = result.summary["base"]["map50_95"], result.summary["final"]
     after = final["map50_95"]
     if after is None:  # it had no labels

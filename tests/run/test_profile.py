@@ -67,6 +67,17 @@ def test_widths_are_multiples_of_16_where_the_device_computes_so_many_at_a_time(
     assert shares["milliseconds"] > 0.9 > shares["MACs"]
 
 
+def test_layers_keep_multiples_of_what_was_given_also_for_a_latency(made_up, tmp_path):
+    original = YOLO(MODEL).model.state_dict()
+    for asked, step in (({}, 8), ({"round_to": 4}, 4)):
+        result = _plan(tmp_path / str(step), target_latency="80%", profile=str(made_up), **asked)
+        assert result.summary["options"]["round_to"] == step
+        widths = {layer: len(kept.out) for layer, kept in result.plan.layers.items()}
+        cut = [width for layer, width in widths.items() if width < len(original[f"{layer}.weight"])]
+        assert cut
+        assert all(width % step == 0 for width in cut)
+
+
 @pytest.fixture
 def small(tmp_path):
     """A checkpoint of few layers, so that there is not much to measure."""
