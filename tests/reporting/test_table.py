@@ -11,6 +11,13 @@ def test_each_row_shows_the_share_of_the_base():
     assert two == ("round 2: result", "0.352", "12.2 ms", "1.080 G  54.0%", "1.500 M  50.0%", "0.204", "0.362")
 
 
+def test_the_base_has_the_latency_that_was_measured_beside_the_result():
+    summary = made_up()
+    for stage in summary["rounds"][1], summary["final"]:
+        stage |= {"latency_ms": 12.0, "base_latency_ms": 24.0, "latency_ratio": 0.5}
+    assert [row[2] for row in rows(summary)] == ["24.0 ms", "15.5 ms", "12.0 ms  50%"]
+
+
 def test_the_row_of_the_result_says_so_and_a_plan_without_rounds_has_a_row_of_its_own():
     summary = made_up()
     summary["final"] = dict(summary["base"], checkpoint="pruned.pt")

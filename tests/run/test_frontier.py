@@ -72,6 +72,7 @@ def test_a_run_goes_on_with_a_plan(found, data, tmp_path):
     assert result.summary["final"]["macs"] == chosen["macs"]
     assert result.summary["final"]["params"] == chosen["params"]
     assert result.summary["criterion"].startswith("plan ")
+    assert result.summary["options"]["round_to"] is None
 
 
 @pytest.mark.slow

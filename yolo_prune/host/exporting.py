@@ -16,6 +16,7 @@ from yolo_prune.errors import RequestError, in_one_line
 from yolo_prune.host.console import no_output, quiet
 from yolo_prune.host.datasets import Dataset
 from yolo_prune.host.model import YOLO
+from yolo_prune.host.onnx_int8 import finer_scales
 from yolo_prune.host.validators import metric_of
 
 QUANTIZE = {"fp32": None, "fp16": 16, "int8": 8}  # Ultralytics' names of precisions
@@ -47,7 +48,7 @@ def export_model(
         # Ultralytics names files after the checkpoint, and says int8 in the name, but not half precision.
         source = Path(temporary, f"{checkpoint.stem}{'_fp16' if precision == 'fp16' else ''}.pt")
         shutil.copyfile(checkpoint, source)
-        with quiet(), no_output():  # converters print all they do
+        with quiet(), no_output(), finer_scales():  # converters print all they do
             try:
                 path = YOLO(source).export(
                     format=format, imgsz=imgsz, device="cpu", quantize=QUANTIZE[precision], **images

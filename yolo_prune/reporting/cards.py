@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from yolo_prune.reporting.series import metric_value, ratio_of
+from yolo_prune.reporting.series import base_latency, metric_value, ratio_of
 
 Values = tuple[float | None, float | None]  # of the base and of the slimmed model
 
@@ -75,7 +75,7 @@ def cards(summary: Mapping[str, Any], sizes: Values) -> list[Card]:
     """
     base, final, metric = summary["base"], summary["final"], summary["metric"]
     metrics = metric_value(base, metric["key"]), metric_value(final, metric["key"])
-    latencies = final.get("base_latency_ms") or base["latency_ms"], final["latency_ms"]
+    latencies = base_latency(summary), final["latency_ms"]
     in_pairs = final.get("latency_ratio")  # the median over pairs of runs
     agreements = base.get("agreement"), final.get("agreement")
     shown = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from yolo_prune.reporting.series import metric_value, ratio_of
+from yolo_prune.reporting.series import base_latency, metric_value, ratio_of
 from yolo_prune.reporting.table import filled
 
 Summary = Mapping[str, Any]
@@ -45,7 +45,7 @@ def has_float32(summary: Summary) -> bool:
 
 def _pytorch(summary: Summary, sizes: Sizes) -> Iterator[Row]:
     base, final, key = summary["base"], summary["final"], summary["metric"]["key"]
-    base_ms = final.get("base_latency_ms") or base["latency_ms"]
+    base_ms = base_latency(summary)
     ratio = final.get("latency_ratio") or ratio_of(base_ms, final["latency_ms"])
     yield _row("PyTorch", "base", base_ms, 1.0 if base_ms else None, metric_value(base, key), sizes[0])
     yield _row("PyTorch", "slimmed", final["latency_ms"], ratio, metric_value(final, key), sizes[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,6 +71,14 @@ def metric_value(stage: dict[str, Any], key: str, metrics: str = "metrics") -> f
 def ratio_of(before: float | None, after: float | None) -> float | None:
     """Return after / before, or None where one of them was not measured."""
     return after / before if before and after is not None else None
+
+
+def base_latency(summary: Mapping[str, Any]) -> float | None:
+    """Return the latency of the base in PyTorch, in ms, as it was timed alternately with the result.
+
+    Where it never was, return what it took at the start of the run; None where it was not timed.
+    """
+    return summary["final"].get("base_latency_ms") or summary["base"]["latency_ms"]
 
 
 def trajectory(summary: dict[str, Any]) -> list[Point]:

@@ -9,7 +9,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from yolo_prune.reporting.series import measures_agreement, metric_value, result_name, stages
+from yolo_prune.reporting.series import base_latency, measures_agreement, metric_value, result_name, stages
 
 
 def columns(summary: dict[str, Any]) -> tuple[str, ...]:
@@ -29,7 +29,7 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, ...]]:
         (
             f"{name}: result" if name == result != "final" else name,
             _number(metric_value(stage, key), ".3f"),
-            _latency(stage),
+            _number(base_latency(summary), ".1f", " ms") if stage is base else _latency(stage),
             _with_share(stage["macs"], base["macs"], 1e9, "G"),
             _with_share(stage["params"], base["params"], 1e6, "M"),
             _number(metric_value(stage, key, "metrics_before_training"), ".3f"),

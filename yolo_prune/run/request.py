@@ -239,7 +239,7 @@ class Request:
             "criterion": self.parsed.criterion, "cost_exponent": self.parsed.cost_exponent, "epochs": self.epochs,
             "steps": self.steps, "reconstruct": self.reconstructs, "average": self.averages,
             "learn_from": self.learns_from if self.epochs else None, "max_map_drop": self.max_drop,
-            "round_to": self.problem.limits.round_to,
+            "round_to": None if self.options.plan else self.problem.limits.round_to,
         }  # fmt: skip
 
     def notes(self) -> list[str]:
