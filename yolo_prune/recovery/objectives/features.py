@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
+from torch.nn import functional as F
 
 from yolo_prune.host.blocks import conv_blocks
 from yolo_prune.host.training_loss import TrainingBatch
@@ -35,9 +36,12 @@ class Features(Objective):
         self.features = {block: name_without(block, plan.removed_blocks) for block in self.keep}
 
     def compare(self, name: str, feature: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
-        kept = original.index_select(1, torch.tensor(self.keep[name], device=original.device))
-        variance = kept.square().mean() - kept.mean((0, 2, 3)).square().mean()  # the mean of the channels'
-        return (feature - kept).square().mean() / variance.clamp_min(SMALL)
+        kept = original
+        if len(self.keep[name]) < original.shape[1]:
+            kept = original.index_select(1, torch.tensor(self.keep[name], device=original.device))
+        # The mean of the channels' variances. The norm needs no copy of the feature that is squared.
+        variance = torch.linalg.vector_norm(kept).square() / kept.numel() - kept.mean((0, 2, 3)).square().mean()
+        return F.mse_loss(feature, kept) / variance.clamp_min(SMALL)
 
     def value(self, batch: TrainingBatch) -> torch.Tensor:
         return self.strength * torch.stack([*batch.compared.values()]).mean()
