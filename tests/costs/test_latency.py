@@ -91,6 +91,7 @@ def test_a_profile_survives_its_file(device, network, tmp_path):
         ("blocks", {}, "it has no blocks of"),
         ("imgsz", "wide", "imgsz is 'wide'"),
         ("blocks", {"conv": [[1, 2]]}, "damaged"),
+        ("models", [{"widths": {"a": [1, 2, 3]}, "ms": 1, "base_ms": 1, "ratio": 1}], r"a width is not \[out, in\]"),
     ],
 )
 def test_a_damaged_profile_is_said_in_one_line(device, tmp_path, key, value, words):

@@ -57,6 +57,8 @@ def test_any_folder_of_images_serves(tmp_path):
         (tmp_path / "below").mkdir(exist_ok=True)
         cv2.imwrite(str(tmp_path / ("below" if i else ".") / f"{i}.png"), red)
     (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "._0.png").write_text("what a Mac leaves beside a file")
+    (tmp_path / "again.png").symlink_to(tmp_path / "0.png")
     images = torch.cat(list(FolderImages.draw(str(tmp_path), 64, 64, seed=0)))
     assert images.shape == (3, 3, 64, 64)
     assert images[:, :, 32, 32].tolist() == [[1, 0, 0]] * 3  # RGB

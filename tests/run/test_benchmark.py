@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+from ultralytics.utils import YAML
 
 from yolo_prune import YOLO, RequestError
 from yolo_prune.demo import MODEL
@@ -69,11 +70,20 @@ def test_checkpoints_are_exported_first_where_a_runtime_is_named():
         (["none.onnx"], {}, r"none\.onnx: there is no such file"),
         ([__file__], {}, "is of no known format"),
         ([str(MODEL)], {"runtime": "onxx"}, "did you mean 'onnx'"),
+        ([str(MODEL)], {"threads": 0}, "threads is 0; it must be a whole number of at least 1"),
     ],
 )
 def test_bad_input_is_one_line(files, options, words):
     with pytest.raises(RequestError, match=words):
         benchmark_files(files, **options)
+
+
+def test_classes_in_another_order_are_refused(exported, scenes, tmp_path):
+    info = YAML.load(scenes)
+    YAML.save(tmp_path / "other.yaml", {**info, "names": dict(enumerate(reversed(info["names"].values())))})
+    for file in (MODEL, exported):
+        with pytest.raises(RequestError, match="its classes are in another order than those of"):
+            benchmark_files([str(file)], data=str(tmp_path / "other.yaml"))
 
 
 def test_a_damaged_file_is_one_line(tmp_path):

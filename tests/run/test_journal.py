@@ -29,6 +29,18 @@ def test_a_model_that_no_file_holds_is_saved(scenes_model, tmp_path):
     journal = Journal.start(tmp_path, yolo.around(yolo.model), Options())
     assert journal.model == str(tmp_path / "weights" / "base.pt")
     assert YOLO(journal.model).model.names == yolo.model.names
+    moved = tmp_path.rename(tmp_path.with_name("moved"))
+    assert Journal.reopen(moved).model == str(moved / "weights" / "base.pt")
+
+
+def test_a_run_that_began_in_the_same_directory_meanwhile_is_left_alone(scenes_model, tmp_path):
+    with Journal.start(tmp_path, YOLO(scenes_model), Options(rounds=3)):
+        for _ in range(2):
+            with pytest.raises(RequestError, match="another yolo-prune is at work"):
+                Journal.start(tmp_path, YOLO(scenes_model), Options(rounds=2))
+    with pytest.raises(RequestError, match="holds a run already"):
+        Journal.start(tmp_path, YOLO(scenes_model), Options(rounds=2))
+    assert Journal.reopen(tmp_path).options.rounds == 3
 
 
 def test_two_runs_do_not_share_a_directory(scenes_model, tmp_path):

@@ -53,6 +53,7 @@ def _parsed(**arguments):
         ({"learn_from": "both", "retrain_outputs": True, "data": "d.yaml"}, "output layers"),
         ({"regularize": "bn-scale:0.1", "epochs": 0}, "epochs is 0"),
         ({"regularize": "bn-scale:0.1", "device": "0,1"}, "one device"),
+        ({"regularize": "bn-scale:0.1", "images": "."}, "images have no labels, and regularize"),
         ({"export": "onnx,coreml"}, "'coreml' does not exist; there are: "),
         ({"protect": [3]}, "text or a list of it"),
         ({"learning_rate": 0.1}, "'learning_rate' is neither"),

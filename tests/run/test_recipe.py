@@ -79,8 +79,8 @@ def test_reconstruction_is_on_where_there_are_images_and_needs_some(yolov8n_bccd
 def test_other_families_go_the_whole_way(name, bccd, tmp_path):
     """Scored, slimmed, trained as it is slimmed, opened by plain Ultralytics; and one of them exported."""
     result = YOLO(f"{name}.yaml").prune(
-        data=bccd, epochs=1, imgsz=64, batch=8, samples=8, workers=0, export="onnx" if name == "yolov10n" else "",
-        out=tmp_path / "out",
+        data=bccd, epochs=1, imgsz=64, batch=8, samples=8, steps=1, workers=0,
+        export="onnx" if name == "yolov10n" else "", out=tmp_path / "out",
     )  # fmt: skip
     final, base = result.summary["final"], result.summary["base"]
     assert 0.53 <= final["macs"] / base["macs"] <= 0.54
@@ -98,7 +98,7 @@ def test_other_tasks_go_the_whole_way(task, name, tmp_path):
     options = {"imgsz": 96, "batch": 8, "workers": 0, "epochs": 1, "verbose": False, "plots": False}
     YOLO(f"{name}.yaml").train(data=data, project=str(tmp_path), name="trained", **options)
     result = YOLO(tmp_path / "trained" / "weights" / "last.pt").prune(
-        target_macs="70%", rounds=1, samples=8, out=tmp_path / "out", **options
+        target_macs="70%", rounds=1, samples=8, steps=1, out=tmp_path / "out", **options
     )
     summary = result.summary
     assert summary["options"]["reconstruct"]
@@ -133,8 +133,8 @@ def test_a_model_for_poses_is_slimmed_on_its_own_keypoints(tmp_path):
 @pytest.mark.slow
 def test_a_trained_model_of_another_family_is_reconstructed_and_fine_tuned(yolo11n, coco_mini, tmp_path):
     result = YOLO(yolo11n).prune(
-        data=coco_mini, target_macs="80%", rounds=2, epochs=1, imgsz=96, batch=8, samples=8, workers=0, export="",
-        out=tmp_path / "out",
+        data=coco_mini, target_macs="80%", rounds=2, epochs=1, imgsz=96, batch=8, samples=8, steps=1, workers=0,
+        export="", out=tmp_path / "out",
     )  # fmt: skip
     assert result.summary["options"]["reconstruct"]
     assert 0.79 <= result.summary["final"]["macs"] / result.summary["base"]["macs"] <= 0.8
@@ -144,7 +144,7 @@ def test_a_trained_model_of_another_family_is_reconstructed_and_fine_tuned(yolo1
 @pytest.mark.slow
 def test_fine_tuning_that_does_harm_is_noted(yolov8n_bccd, bccd, tmp_path):
     options = {"data": bccd, "criterion": "l1", "target_macs": "95%", "rounds": 1, "epochs": 1, "imgsz": 160,
-               "batch": 8, "samples": 8, "workers": 0, "export": ""}  # fmt: skip
+               "batch": 8, "samples": 8, "steps": 1, "workers": 0, "export": ""}  # fmt: skip
     harmed = YOLO(yolov8n_bccd).prune(**options, lr0=0.5, out=tmp_path / "harmed")
     assert harmed.summary["final"]["map50_95"] < harmed.summary["final"]["map50_95_before_training"]
     assert sum("fine-tuning lowered mAP50-95" in note for note in harmed.summary["notes"]) == 1

@@ -33,7 +33,16 @@ def test_without_a_target_the_number_of_rounds_can_be_limited():
 @pytest.mark.slow
 def test_a_round_that_loses_little_is_not_trained_and_one_that_loses_too_much_is_followed_by_half_a_step(tmp_path):
     data = write_scenes(tmp_path / "data", train=40, val=4, size=96)
-    options = {"data": data, "epochs": 1, "imgsz": 96, "batch": 8, "samples": 16, "workers": 0, "export": ()}
+    options = {
+        "data": data,
+        "epochs": 1,
+        "imgsz": 96,
+        "batch": 8,
+        "samples": 16,
+        "steps": 1,
+        "workers": 0,
+        "export": (),
+    }
     loose = YOLO(demo.MODEL).prune(**options, rounds=2, max_map_drop=0.9, out=tmp_path / "loose").summary
     assert KEPT**2 - 0.01 <= loose["final"]["macs"] / loose["base"]["macs"] <= KEPT**2
     assert loose["final"]["drop"]["images"] == 10

@@ -46,6 +46,13 @@ def test_names_of_runs_are_names_of_directories_and_differ(tmp_path):
     assert all(len(name) < 130 and "/" not in name and "*" not in name for name in names)
 
 
+def test_the_name_of_a_run_does_not_depend_on_the_other_runs(tmp_path):
+    """A sweep that is started again takes up finished runs by their names."""
+    both = ["expressiveness*taylor", "expressiveness+taylor"]
+    names = [*Sweep.read(_file(tmp_path, {"sweep": {"criterion": both}})).runs()]
+    assert [*Sweep.read(_file(tmp_path, {"sweep": {"criterion": both[1:]}})).runs()] == names[1:]
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -4,9 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from ultralytics.utils import YAML
 
-from yolo_prune import YOLO, RequestError, demo, resume
+from yolo_prune import YOLO, Options, RequestError, demo, resume
 from yolo_prune.demo.scenes import write_scenes
+from yolo_prune.run.request import Request
+from yolo_prune.run.round import training_data
 
 SMALL = {"imgsz": 160, "workers": 0, "batch": 8, "samples": 16, "steps": 1}
 
@@ -62,6 +65,7 @@ def test_classification_recovers_on_a_folder(tmp_path):
         ({"average": True}, "average needs labels"),
         ({"classes": [0]}, "classes needs labels"),
         ({"regularize": "contribution:1"}, "regularize needs labels"),
+        ({"calibration": "representative"}, "calibration representative needs labels"),
     ],
 )
 def test_what_needs_labels_is_refused(options, expected, folder, tmp_path):
@@ -77,6 +81,13 @@ def test_a_folder_with_few_images_is_refused(folder, tmp_path):
         shutil.copy(path, few)
     with pytest.raises(RequestError, match="there are 15 images in it; without labels, 16 or more"):
         YOLO(demo.MODEL).prune(data=few, epochs=1, out=tmp_path / "out", **SMALL)
+
+
+def test_int8_is_calibrated_on_a_list_of_the_folder_also_without_training(folder, tmp_path):
+    """Ultralytics does not read a folder as a dataset."""
+    options = Options(data=str(folder), target_macs="70%", epochs=0, train_args={"imgsz": 64})
+    data = training_data(Request.of(YOLO(demo.MODEL), options), tmp_path)
+    assert len(Path(YAML.load(data)["train"]).read_text().splitlines()) == 40
 
 
 @pytest.mark.slow

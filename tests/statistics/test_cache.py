@@ -1,7 +1,12 @@
 """Statistics on disk: what was collected once is not collected again, and nothing else is taken for it."""
 
 import copy
+import importlib
+import linecache
+import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -87,6 +92,31 @@ def test_what_differs_is_collected_again(model, tmp_path, change):
     again = _collect(tmp_path, model, images, wanted)
     assert images.passes == 2
     assert _same(again, collect(model, images, WANTED))
+
+
+OWN_KIND = """
+from yolo_prune.statistics import Statistic
+
+SCALE = {}
+
+class Scaled(Statistic):
+    def update(self, batch):
+        self.add("sum", SCALE * batch.values.sum())
+"""
+
+
+def test_a_kind_of_the_user_is_collected_again_when_a_constant_of_its_module_changes(model, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    images, sums = Counted(), []
+    for scale in (1.0, 1.0, 2.0):
+        Path(tmp_path, "own_kind.py").write_text(OWN_KIND.format(scale))
+        shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
+        sys.modules.pop("own_kind", None)
+        linecache.clearcache()
+        kind = importlib.import_module("own_kind").Scaled
+        sums.append(float(_collect(tmp_path, model, images, {LAYERS[0]: [kind]})[LAYERS[0]][kind].sums["sum"]))
+    assert images.passes == 2
+    assert sums[0] == sums[1] == pytest.approx(sums[2] / 2)
 
 
 def test_of_several_at_the_same_time_one_collects_and_the_others_wait(model, tmp_path):

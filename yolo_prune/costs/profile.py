@@ -148,6 +148,8 @@ def _uneven(content: Mapping[str, Any]) -> str | None:
     missing = {*content["layers"].values()} - {kind for kind, blocks in content["blocks"].items() if blocks}
     if missing:
         return f"it has no blocks of {', '.join(sorted(missing))}"
+    if any(len(width) != 2 for model in content["models"] for width in model["widths"].values()):
+        return "a width is not [out, in]"
     measured = [*content["blocks"].values(), *content["odd"].values()]
     if any(len(block) != 3 for blocks in measured for block in blocks):
         return "a block is not [in, out, ms]"

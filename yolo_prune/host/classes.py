@@ -23,6 +23,13 @@ def are_placeholders(names: Names) -> bool:
     return all(str(name) in (str(i), f"class{i}", f"class_{i}") for i, name in names.items())
 
 
+def have_other_places(own: Names, wanted: Names) -> bool:
+    """Whether a class of that name has one index in the model and another one in the dataset."""
+    if are_placeholders(own) or are_placeholders(wanted):
+        return False
+    return any(row not in (-1, i) for i, row in enumerate(rows_by_name(own, wanted)))
+
+
 def misfit(own: Names, wanted: Names) -> str | None:
     """Return why the classes of a dataset cannot be matched with those of a model by name; None if they can.
 

@@ -13,6 +13,7 @@ import ultralytics
 from ultralytics.nn.autobackend import AutoBackend
 
 from yolo_prune.errors import RequestError, in_one_line
+from yolo_prune.host.classes import Names
 from yolo_prune.host.console import no_output, quiet
 from yolo_prune.host.datasets import Dataset
 from yolo_prune.host.model import YOLO
@@ -66,7 +67,8 @@ def metric_of_file(path: Path, dataset: Dataset, arguments: Mapping[str, Any]) -
     """Return the task's metric of an exported file on the val split, one image at a time."""
     with quiet():
         yolo = ultralytics.YOLO(path, task=dataset.task)
-    return metric_of(yolo, dataset, {**arguments, "batch": 1, "rect": False, "device": "cpu"})
+    fixed = {"batch": 1, "rect": False, "device": "cpu", "single_cls": dataset.single_cls}  # a file does not record it
+    return metric_of(yolo, dataset, {**arguments, **fixed})
 
 
 class Described(NamedTuple):
@@ -76,11 +78,13 @@ class Described(NamedTuple):
         task: of the model.
         precision: of its weights.
         shape: (channels, height, width) of the image that it reads.
+        names: of its classes.
     """
 
     task: str
     precision: str
     shape: tuple[int, int, int]
+    names: Names
 
 
 def described(path: Path) -> Described:
@@ -94,7 +98,8 @@ def described(path: Path) -> Described:
             backend = AutoBackend(str(path), device=torch.device("cpu"))  # it refuses a folder that is given as a Path
             quantize = (backend.metadata.get("args") or {}).get("quantize")
             precision = next(name for name, of_name in QUANTIZE.items() if of_name == quantize)
-            return Described(backend.task, precision, (backend.metadata.get("channels", 3), *backend.imgsz))
+            shape = backend.metadata.get("channels", 3), *backend.imgsz
+            return Described(backend.task, precision, shape, dict(backend.names))
         except Exception as error:  # a file of others can fail in any way
             reason = in_one_line(error, None)
             raise RequestError(f"{path}: cannot be opened as a model that Ultralytics exported: {reason}") from error

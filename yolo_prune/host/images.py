@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Subset
 from ultralytics.data.augment import LetterBox
-from ultralytics.data.utils import IMG_FORMATS
 from ultralytics.utils import ASSETS
 from ultralytics.utils.patches import imread
 
 from yolo_prune.errors import RequestError
-from yolo_prune.files import real_paths
+from yolo_prune.files import first_of_each, real_paths
+from yolo_prune.host.dataset_files import image_files
 from yolo_prune.host.datasets import Dataset, paths_of
 
 BATCH = 16
@@ -92,7 +92,8 @@ class FolderImages:
     @classmethod
     def draw(cls, folder: str, samples: int, imgsz: int, seed: int) -> FolderImages:
         """Draw at most `samples` images from a folder and its subfolders. Raises RequestError if there are not two."""
-        paths = sorted(p for p in Path(folder).rglob("*") if p.suffix[1:].lower() in IMG_FORMATS and p.is_file())
+        files = [file for file in image_files(folder) if Path(file).is_file()]
+        paths = [Path(files[i]) for i in first_of_each(real_paths(files))]
         if len(paths) < 2:
             raise RequestError(f"calibration {folder}: there are {len(paths)} images in it; at least 2 are needed")
         order = torch.randperm(len(paths), generator=torch.Generator().manual_seed(seed)).tolist()

@@ -50,7 +50,7 @@ def train(
     yolo.callbacks = copied_callbacks(yolo)  # they are also those of the user's YOLO
     if log:
         yolo.callbacks["on_fit_epoch_end"].insert(0, partial(_add_to_metrics, log))
-    if ending:
+    if ending and not _on_several_devices(arguments):
         yolo.callbacks["on_fit_epoch_end"].append(ending)
     try:
         with _shown(yolo, arguments), warnings.catch_warnings():
@@ -65,8 +65,8 @@ def train(
 @contextmanager
 def _shown(yolo: Model, arguments: Mapping[str, Any]) -> Iterator[None]:
     """Show a progress bar for the epochs of a training. On several devices, processes of Ultralytics train."""
-    device, epochs = arguments.get("device"), arguments["epochs"]
-    if _first(device) != device:
+    epochs = arguments["epochs"]
+    if _on_several_devices(arguments):
         yield
         return
     with Bar("training", epochs) as bar:
@@ -118,8 +118,14 @@ def rehearse(yolo: Model, arguments: Mapping[str, Any]) -> None:
         unset_deterministic()
 
 
+def _on_several_devices(arguments: Mapping[str, Any]) -> bool:
+    """Whether Ultralytics trains in processes of its own, which would disagree about when the training ends."""
+    device = arguments.get("device")
+    return _first(device) != device
+
+
 def _first(device: Any) -> Any:
-    """Return the first of several devices: on more than one, Ultralytics trains in processes of its own."""
+    """Return the first of several devices."""
     devices = device.split(",") if isinstance(device, str) else device
     return devices[0] if isinstance(devices, (list, tuple)) else device
 
@@ -152,9 +158,10 @@ def initialised(model: nn.Module, info: dict[str, Any], seed: int) -> nn.Module:
         info: of the dataset: `names`, `nc`, and `kpt_shape` for poses.
         seed: draws the weights.
     """
-    torch.manual_seed(seed)
     shape = {"data_kpt_shape": info["kpt_shape"]} if isinstance(model, PoseModel) else {}
-    new = type(model)(copy.deepcopy(model.yaml), nc=info["nc"], ch=info.get("channels", 3), verbose=False, **shape)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        new = type(model)(copy.deepcopy(model.yaml), nc=info["nc"], ch=info.get("channels", 3), verbose=False, **shape)
     new.names = info["names"]
     return new.eval()
 

@@ -120,6 +120,6 @@ def _arguments(training: Training) -> dict[str, Any]:
     epochs, directory = training.epochs, training.directory
     place = {"data": training.data, "project": str(directory.parent), "name": directory.name, "exist_ok": True}
     if training.from_scratch:
-        return {"plots": False, **training.arguments, "epochs": epochs, **place}
+        return {"plots": False, "patience": epochs, **training.arguments, "epochs": epochs, **place}
     arguments = {**recipe(epochs, training.arguments, training.from_original, training.images), **place}
     return {**arguments, "patience": 0} if training.patience else arguments  # Ultralytics would stop at once

@@ -17,11 +17,13 @@ from yolo_prune.evaluation.timing import Timing, on_noise, time_alternately
 from yolo_prune.files import size_of
 from yolo_prune.host.arguments import image_size
 from yolo_prune.host.blocks import input_channels, largest_stride
+from yolo_prune.host.classes import Names, have_other_places
 from yolo_prune.host.console import LOGGER
 from yolo_prune.host.datasets import Dataset, Wanted, resolve
 from yolo_prune.host.exporting import described, metric_of_file
 from yolo_prune.host.metrics import METRICS
 from yolo_prune.host.model import YOLO, load
+from yolo_prune.run.options import checked
 from yolo_prune.run.record import versions
 
 SECONDS = 3.0  # that each file is timed for
@@ -35,6 +37,7 @@ class _File:
         path: of the file or folder.
         task: of the model.
         shape: (channels, height, width) of the image that it reads.
+        names: of its classes.
         precision: of its weights.
         yolo: the model of a checkpoint; None for an exported file.
     """
@@ -42,6 +45,7 @@ class _File:
     path: Path
     task: str
     shape: tuple[int, int, int]
+    names: Names
     precision: str = FP32
     yolo: YOLO | None = None
 
@@ -74,9 +78,10 @@ def benchmark_files(
         `threads`, `data`, `versions`.
 
     Raises:
-        RequestError: a file is missing or cannot be opened, a runtime is not installed, or the tasks differ.
+        RequestError: a file is missing or cannot be opened, a runtime is not installed, the tasks differ, or the
+            classes of a model are in another order than those of the dataset.
     """
-    paths = [Path(file) for file in files]
+    paths, threads = [Path(file) for file in files], checked("threads", threads)
     if not paths:
         raise RequestError("benchmark needs a file: checkpoints, or files and folders that Ultralytics exported")
     missing = [path for path in paths if not path.exists()]
@@ -107,10 +112,10 @@ def _describe(path: Path, imgsz: int | None) -> _File:
     if path.suffix != ".pt":
         runtime_of(path).require_installed()
         file = described(path)
-        return _File(path, file.task, file.shape, file.precision)
+        return _File(path, file.task, file.shape, file.names, file.precision)
     yolo = load(path)
     size = image_size(imgsz or yolo.overrides.get("imgsz"), yolo.task, largest_stride(yolo.model))
-    return _File(path, yolo.task, (input_channels(yolo.model), size, size), yolo=yolo)
+    return _File(path, yolo.task, (input_channels(yolo.model), size, size), dict(yolo.names), yolo=yolo)
 
 
 def _open(file: _File, runtime: str | None, threads: int | None, stack: ExitStack) -> Session:
@@ -127,7 +132,14 @@ def _dataset(files: Sequence[_File], data: str | None) -> Dataset | None:
         return None
     if len(tasks) > 1:
         raise RequestError(f"the files are for different tasks, {' and '.join(tasks)}; leave out --data, or some files")
-    return resolve(data, Wanted(None, None, tasks[0]))
+    dataset = resolve(data, Wanted(None, None, tasks[0]))
+    for file in files if tasks[0] != "depth" else ():  # depth has no classes
+        if have_other_places(file.names, dataset.info["names"]):
+            raise RequestError(
+                f"{file.path}: its classes are in another order than those of {data}, so that labels would mean other "
+                "classes; leave out --data, or this file"
+            )
+    return dataset
 
 
 def _record(file: _File, session: Session, timing: Timing, dataset: Dataset | None) -> dict[str, Any]:

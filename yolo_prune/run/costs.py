@@ -11,7 +11,7 @@ from yolo_prune.costs.profile import LatencyProfile
 from yolo_prune.costs.size import Size
 from yolo_prune.errors import RequestError
 from yolo_prune.evaluation.profiling.device import processor
-from yolo_prune.evaluation.runtimes import get_runtime
+from yolo_prune.evaluation.runtimes import FP32, get_runtime
 from yolo_prune.host.model import YOLO
 from yolo_prune.run.options import Options
 from yolo_prune.run.profile import profile_of, profiled_runtime
@@ -45,6 +45,8 @@ def require_runtime(options: Options) -> None:
         profiled_runtime(options.runtime or RUNTIME)
         return
     profile = LatencyProfile.load(Path(options.profile))
+    if is_of_this_machine(profile):  # then plans are exported and timed
+        get_runtime(profile.runtime).require_installed(FP32)
     if options.runtime not in (None, profile.runtime):
         raise RequestError(
             f"runtime is {options.runtime}, and the profile {options.profile} is of {profile.runtime}; leave one of "

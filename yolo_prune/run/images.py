@@ -153,6 +153,7 @@ def _check_labels(dataset: Dataset, options: Options) -> None:
     needs = {
         f"learn-from {options.learn_from}": options.learn_from in ("labels", "both"),
         "average": options.average is True,
+        "calibration representative": options.calibration == "representative",
         "regularize": options.regularize is not None,
         "classes": dataset.classes is not None,
         "retrain-outputs": options.retrain_outputs,

@@ -20,6 +20,7 @@ from yolo_prune.plain import anything, brief, dict_of, record_of, text
 from yolo_prune.run.options import Options
 
 FILE = "run.json"
+BASE = "weights/base.pt"  # the model, where no other file holds it
 ARGUMENTS = dict_of(anything)
 RECORD = record_of(
     {"model": text, "options": record_of({}, {"train_args": ARGUMENTS, "other_targets": ARGUMENTS, "out": anything})}
@@ -45,13 +46,15 @@ class Journal:
     def start(cls, directory: Path, yolo: YOLO, options: Options) -> Journal:
         """Begin a run in a directory. A model that no file holds is saved, in half precision as all checkpoints."""
         model = absolute(str(yolo.model_name)) if yolo.is_untrained else yolo.checkpoint
-        if model is None:
-            (directory / "weights").mkdir()
-            model = str(directory / "weights" / "base.pt")
-            with atomic(Path(model)) as temporary:
-                yolo.save(temporary)
-        write_json(directory / FILE, {"model": model, "options": options.to_dict()})
-        return cls(directory, model, options)
+        with cls(directory, model or str(directory / BASE), options) as journal:
+            if (directory / FILE).exists():  # another process was faster
+                raise RequestError(f"out {directory} holds a run already; give a new directory")
+            if model is None:
+                (directory / BASE).parent.mkdir()
+                with atomic(directory / BASE) as temporary:
+                    yolo.save(temporary)
+            write_json(directory / FILE, {"model": model or BASE, "options": options.to_dict()})
+        return journal
 
     @classmethod
     def reopen(cls, directory: Path) -> Journal:
@@ -66,7 +69,8 @@ class Journal:
         if problem := RECORD(record, ""):
             raise RequestError(f"resume {directory}: {FILE} is damaged: {problem}")
         options = _without_retired(record["options"])
-        return cls(directory, record["model"], Options(**{**options, "out": str(directory)}))
+        model = str(directory / BASE) if record["model"] == BASE else record["model"]
+        return cls(directory, model, Options(**{**options, "out": str(directory)}))
 
     def __enter__(self) -> Journal:
         try:

@@ -342,6 +342,9 @@ def _check_combinations(options: Options) -> None:
         f"images have no labels, and learn-from is {options.learn_from}; leave one of them out": (
             options.images is not None and options.learn_from in ("labels", "both")
         ),
+        "images have no labels, and regularize trains on labels; leave one of them out": (
+            options.images is not None and options.regularize is not None
+        ),
         "learn-from says what training learns from, and epochs is 0": (
             options.learn_from is not None and options.epochs == 0
         ),
@@ -396,3 +399,8 @@ def documented(function: Callable) -> Callable:
     lines = [f"        {entry.name}: {' '.join(filter(None, (entry.help, entry.more)))}" for entry in table()]
     function.__doc__ = inspect.cleandoc(function.__doc__ or "").replace("{options}", "\n".join(lines).strip())
     return function
+
+
+def checked(name: str, value: Any) -> Any:
+    """Return a value of an option as it is stored. Raises RequestError if it is wrong."""
+    return next(entry for entry in table() if entry.name == name).checked(value)

@@ -6,11 +6,12 @@ import hashlib
 import json
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock
 
-from yolo_prune.costs.profile import LatencyProfile, fingerprint
+from yolo_prune.costs.profile import VERSION, LatencyProfile, fingerprint
 from yolo_prune.errors import RequestError
 from yolo_prune.evaluation.profiling.device import measure, processor
 from yolo_prune.evaluation.profiling.folder import write_folder
@@ -22,12 +23,13 @@ from yolo_prune.host.blocks import largest_stride
 from yolo_prune.host.console import LOGGER, Bar
 from yolo_prune.host.model import YOLO
 from yolo_prune.host.settings import cache_directory
+from yolo_prune.run.options import checked
 from yolo_prune.structure import Network
 
 
 def write_profile(yolo: YOLO, runtime: str, out: Path, imgsz: int | None = None, threads: int | None = None) -> None:
     """Measure this device for a model, and write the profile."""
-    network = network_of(yolo, imgsz)
+    threads, network = checked("threads", threads), network_of(yolo, imgsz)
     profile_of(yolo, network, runtime, threads, again=True).save(out)
     LOGGER.info(f"the profile is in {out}")
 
@@ -54,10 +56,12 @@ def profile_of(yolo: YOLO, network: Network, runtime: str, threads: int | None, 
     chosen = profiled_runtime(runtime)
     path = cache_directory("profiles") / f"{_key(network, chosen, threads)}.json"
     with FileLock(path.with_suffix(".lock")):  # other runs that want the same profile wait for it
-        if path.exists() and not again:
-            LOGGER.info(f"the profile of {chosen.title} on this machine is in {path}")
-        else:
-            _measure(yolo, network, chosen, threads, path)
+        with suppress(RequestError):  # a damaged file is measured again
+            if not again and path.exists():
+                profile = LatencyProfile.load(path)
+                LOGGER.info(f"the profile of {chosen.title} on this machine is in {path}")
+                return profile
+        _measure(yolo, network, chosen, threads, path)
     return LatencyProfile.load(path)
 
 
@@ -107,5 +111,5 @@ def _write_folder(yolo: YOLO, network: Network, runtime: Runtime, folder: Path) 
 
 def _key(network: Network, runtime: Runtime, threads: int | None) -> str:
     """Return a name for what a profile depends on."""
-    parts = [fingerprint(network), runtime.name, runtime.version, FP32, threads, processor()]
+    parts = [VERSION, fingerprint(network), runtime.name, runtime.version, FP32, threads, processor()]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]

@@ -199,7 +199,9 @@ def _prepared_base(run: Run) -> YOLO:
         stage = measure_stage(request, yolo, request.problem.base, "prepared", run.directory)
         run.summary.prepared = replace(stage, checkpoint=str(checkpoint))
         run.save()
-    return request.base.opened(directory / "weights" / Path(run.summary.prepared.checkpoint).name)
+    prepared = request.base.opened(directory / "weights" / Path(run.summary.prepared.checkpoint).name)
+    prepared.ckpt["train_args"]["data"] = request.training_data  # not the list without the held-out images
+    return prepared
 
 
 def _all_rounds(run: Run, yolo: YOLO) -> tuple[PruningPlan, Stage]:

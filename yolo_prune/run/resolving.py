@@ -112,11 +112,11 @@ def held_out(
 ) -> LabelledImages | None:
     """Return the images that training leaves out, where something is decided on them."""
     accurately = max_drop(options, unlabelled) is not None
-    if epochs and unlabelled:
-        return images.calibration.held_out(accurately) or images.calibration.judging
+    if unlabelled:
+        return (images.calibration.held_out(accurately) or images.calibration.judging) if epochs else None
     if epochs and images.calibration and learns_from != "labels" and not accurately:
         return images.calibration.held_out()
-    if not epochs or not (averages or accurately):
+    if not accurately and not (epochs and averages):
         return None
     held_out = images.calibration.held_out(accurately)
     if held_out is None:
@@ -124,4 +124,4 @@ def held_out(
         if options.max_map_drop is not None:
             raise RequestError(f"max-map-drop is {needed}")
         raise RequestError(f"without a target the accuracy is {needed}; give a target, as target-macs 54%")
-    return held_out
+    return held_out if epochs else None

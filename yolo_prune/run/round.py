@@ -94,7 +94,7 @@ class Round:
         plan.save(self._plan)
         if self.record["trained"] and request.averages:
             checkpoint = self._averaged(checkpoint)
-        elif self.record["trained"] and request.held_out:
+        elif self.record["trained"] and trains_on_a_list(request):
             self._save(open_trained(request.base, checkpoint), checkpoint)
         yolo = open_trained(request.base, checkpoint)  # what is measured is what the file holds, in half precision
         after = measure_stage(request, yolo, plan.cost["final"], self.title, self.run_directory, self.judge)
@@ -220,10 +220,15 @@ def _reason(share: float, images: int) -> str:
     )
 
 
+def trains_on_a_list(request: Request) -> bool:
+    """Whether training reads a list of images, and not all images of the training split and no others."""
+    return request.held_out is not None or request.unlabelled or bool(more_images(request))
+
+
 def training_data(request: Request, directory: Path) -> str:
     """Return the dataset without the held-out images, as Ultralytics is given it; its list lies in the directory."""
     extra = more_images(request)
-    if request.held_out is None and not extra:
+    if not trains_on_a_list(request):
         return request.training_data
     if request.held_out is None:
         train, judged = request.dataset.images("train"), request.dataset.images("val")

@@ -16,6 +16,7 @@ from yolo_prune.run.clock import Clock
 from yolo_prune.run.judging import Judge
 from yolo_prune.run.record import Summary
 from yolo_prune.run.request import Request
+from yolo_prune.run.round import trains_on_a_list
 
 
 class Run:
@@ -36,7 +37,7 @@ class Run:
         self.summary = _summary(request)
         images = request.images_for_max_drop
         self.judge = images and Judge(request, images, directory)
-        if request.held_out is not None:
+        if request.epochs and trains_on_a_list(request):
             self.summary.training_list = str(directory / TRAINING_LIST)
 
     def save(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -84,12 +85,17 @@ class Sweep:
         for values in itertools.product(*self.grid.values(), range(self.num_samples if spaces else 1)):
             own = dict(zip(self.grid, values[:-1], strict=True))
             own |= {name: _plain(space.sample(random_state=generator)) for name, space in spaces.items()}
-            name = ",".join(f"{key}={value}" for key, value in own.items())
-            name = "".join(c if c.isalnum() or c in "=,.%-_" else "_" for c in name)[:NAME_LENGTH]
+            name = _directory_name(",".join(f"{key}={value}" for key, value in own.items()))
             while name in runs:
                 name += "_"
             runs[name] = {**self.options, **own}
         return runs
+
+
+def _directory_name(title: str) -> str:
+    """Return a title as the name of a directory: a hash follows where characters are replaced or cut."""
+    name = "".join(c if c.isalnum() or c in "=,.%-_" else "_" for c in title)[:NAME_LENGTH]
+    return name if name == title else f"{name}-{hashlib.sha256(title.encode()).hexdigest()[:8]}"
 
 
 def _search_spaces(drawn: Mapping[str, tuple[str, Sequence[Any]]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from yolo_prune.statistics.statistic import Statistic
 
 MOST_BYTES = 2 * 2**30  # of all files together
 SAMPLES = "samples"
+VERSIONS = (__version__, torch.__version__, version("ultralytics"))  # whose loss some statistics are gradients of
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class StatisticsCache:
         kinds = list(dict.fromkeys(kind for of_layer in wanted.values() for kind in of_layer))
         if not kinds or (dist.is_available() and dist.is_initialized()):
             return self.gather(model, batches, wanted)
-        content = hash_of(*content_of(model), *_of_images(batches), __version__, torch.__version__)
+        content = hash_of(*content_of(model), *_of_images(batches), *VERSIONS)
         layers = {kind: [name for name in wanted if kind in wanted[name]] for kind in kinds}
         paths = {kind: self.directory / f"{hash_of(content, _source(kind), *layers[kind])}.npz" for kind in kinds}
         with FileLock(self.directory / f"{content}.lock"):
@@ -113,11 +115,12 @@ def _moved(statistic: Statistic, device: torch.device) -> Statistic:
 
 
 def _source(kind: type[Statistic]) -> str:
-    """Return the name of a kind of statistic and its code, which a user may change."""
-    try:
-        return f"{kind.__module__}.{kind.__qualname__} {inspect.getsource(kind)}"
-    except (OSError, TypeError):
-        return f"{kind.__module__}.{kind.__qualname__}"
+    """Return the name of a kind of statistic and the code of its module, which a user may change."""
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    for code in (inspect.getmodule(kind), kind):  # a class of a notebook has no module with a source
+        with suppress(OSError, TypeError):
+            return f"{name} {inspect.getsource(code)}"
+    return name
 
 
 def _of_images(batches: Iterable[Batch]) -> Iterator[Any]:
