@@ -3,10 +3,11 @@ import shutil
 import pytest
 import torch
 
-from yolo_prune import YOLO, Options, RequestError
+from yolo_prune import YOLO, Options, RequestError, demo
 from yolo_prune.demo.scenes import write_scenes
 from yolo_prune.host.arguments import require_double_precision
 from yolo_prune.host.model import load
+from yolo_prune.host.settings import cache_directory
 from yolo_prune.run.request import Request
 
 
@@ -150,3 +151,12 @@ def test_a_guard_needs_images_to_hold_out(scenes_model, tmp_path):
     for epochs in (0, 1):
         message = _refused(YOLO(scenes_model), tmp_path, max_map_drop=0.1, epochs=epochs)
         assert "needs 32 training images or more" in message
+
+
+def test_targets_that_need_no_profile_are_checked_before_one_is_measured(tmp_path):
+    profiles = cache_directory("profiles")
+    before = {*profiles.iterdir()}
+    options = {"target_macs": "1%", "target_latency": "60%", "imgsz": 64, "calibration": "noise", "dry_run": True}
+    message = _refused(YOLO(demo.MODEL), tmp_path, **options, criterion="l2")
+    assert "of the MACs cannot be met" in message
+    assert {*profiles.iterdir()} == before

@@ -335,11 +335,15 @@ def _problem(base: YOLO, options: Options, parsed: Parsed, imgsz: int, plan: Pru
     if plan is not None:
         plan.check(base.model, groups)
     protected = _protected(options.protect, [m.layer for group in groups for m in group.producers])
+    limits = Limits(options.round_to or ROUND_TO, options.max_layer_ratio, protected)
+    if plan is None:  # what needs no measurement, before a profile may have to be measured
+        counted = CostModel(network)
+        asked = {target.kind: target.of(counted.full) for target in options.targets if target.kind in counted.full}
+        require_reachable(Problem(groups, counted, asked, limits=limits))
     costs = CostModel(network, parsed.kinds, measured_kinds(base, network, options))
     problem = Problem(
-        groups, costs, _target(options, costs, plan),
-        limits=Limits(options.round_to or ROUND_TO, options.max_layer_ratio, protected),
-        allocation=options.allocation, cost_exponent=parsed.cost_exponent,
+        groups, costs, _target(options, costs, plan), limits=limits, allocation=options.allocation,
+        cost_exponent=parsed.cost_exponent,
     )  # fmt: skip
     if plan is None:
         require_reachable(problem)
