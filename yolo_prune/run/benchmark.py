@@ -81,12 +81,7 @@ def benchmark_files(
         RequestError: a file is missing or cannot be opened, a runtime is not installed, the tasks differ, or the
             classes of a model are in another order than those of the dataset.
     """
-    paths, threads = [Path(file) for file in files], checked("threads", threads)
-    if not paths:
-        raise RequestError("benchmark needs a file: checkpoints, or files and folders that Ultralytics exported")
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        raise RequestError(f"{missing[0]}: there is no such file")
+    paths, threads = _existing(files), checked("threads", threads)
     if runtime is not None:
         get_runtime(runtime).require_installed(FP32)
     described_files = [_describe(path, imgsz) for path in paths]
@@ -106,6 +101,17 @@ def benchmark_files(
         "files": records, "metric": {"key": metric.key, "title": metric.title}, "device": processor(),
         "threads": threads, "data": dataset and dataset.yaml, "versions": versions(),
     }  # fmt: skip
+
+
+def _existing(files: Sequence[str]) -> list[Path]:
+    """Return the paths of files. Raises RequestError if there are none, or if one is missing."""
+    paths = [Path(file) for file in files]
+    if not paths:
+        raise RequestError("benchmark needs a file: checkpoints, or files and folders that Ultralytics exported")
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise RequestError(f"{missing[0]}: there is no such file")
+    return paths
 
 
 def _describe(path: Path, imgsz: int | None) -> _File:
