@@ -65,9 +65,9 @@ class Options:
     )  # fmt: skip
     calibration: str = option(
         IMAGES, "images", "KIND", "images, representative, noise, or a folder.",
-        "On these images channels are scored and layers solved: random ones of the training split, a representative "
-        "choice of them (k-means on pooled features), noise (needs no data), or those of a folder. Noise and folders "
-        "have no labels.",
+        "Channels are scored on these images, and layers are solved on them: random ones of the training split, or "
+        "those of a folder, which has no labels. With representative (k-means on pooled features), layers are solved "
+        "on random images. With noise, which needs no data, they are not solved.",
         directory_or(CALIBRATIONS),
     )  # fmt: skip
     samples: int = option(IMAGES, 256, "N", "Number of calibration images.", check=at_least(2))
@@ -102,14 +102,15 @@ class Options:
     )  # fmt: skip
     plan: str | None = option(
         TARGET, None, "FILE", "Remove what this plan.json of another run says.",
-        "It may also be one of the plans of `yolo-prune frontier`. The plan must be of the same model. It takes the "
-        "place of targets, criterion and limits.",
+        "It may also be one of the plans of `yolo-prune frontier`. The plan must be of the same model. Options "
+        "that choose channels (targets, criterion, rounds, steps, protect, ...) cannot be given beside it.",
         is_file,
     )  # fmt: skip
     max_map_drop: float | None = option(
         TARGET, None, "X", f"Stop where the mAP is over X below the base's; default without a target: {MAX_DROP}.",
-        "The mAP50-95 (or the task's metric) is measured on training images that are held out of the training. The "
-        "result is the round before. Without labels it is agreement with the original, and the default "
+        "The mAP50-95 (or the task's metric) is measured on training images that are held out of the training. A "
+        "round also counts as too far if the 90 % interval of its loss reaches beyond 2X. The result is the round "
+        "before. Without labels it is agreement with the original, and the default "
         f"{MAX_DROP_OF_AGREEMENT}.",
         map_difference,
     )  # fmt: skip
@@ -135,8 +136,8 @@ class Options:
     )  # fmt: skip
     criterion: str | None = option(
         CHOICE, None, "EXPR", f"How channels are scored; default: {DEFAULT_CRITERION}.",
-        f"A criterion or an expression of several. The default is {UNLABELLED_CRITERION} on images of a folder, and "
-        f"{WITHOUT_OUTPUTS} on noise and with `--retrain-outputs`.",
+        f"A criterion or an expression of several. The default is {UNLABELLED_CRITERION} with `--calibration FOLDER`, "
+        f"and {WITHOUT_OUTPUTS} on noise and with `--retrain-outputs`.",
     )  # fmt: skip
     allocation: str = option(
         CHOICE, "global", "HOW", "global or uniform.",
@@ -174,7 +175,7 @@ class Options:
     time: str | None = option(
         TRAINING, None, "T", "Time for all trainings together, as 30m or 2h.",
         "The number of epochs is lowered to what fits, and the learning rate follows. Without a target, each training "
-        "gets a quarter of the time.", duration,
+        "gets a quarter of the time, or an R-th with `--rounds R` below 4.", duration,
     )  # fmt: skip
     retrain_outputs: bool = option(
         TRAINING, False, None, "Train new output layers for the dataset's classes.",
@@ -190,7 +191,8 @@ class Options:
     average: bool | None = option(
         TRAINING, None, None, "Average weights before and after training.",
         "The share that loses least on held-out training images is kept. It is the default where a trained model is "
-        "trained on 32 labelled images or more, except for classification and with `--regularize`.",
+        "trained on 32 labelled images or more, except for classification, with "
+        "`--regularize` and with `--retrain-outputs`.",
     )  # fmt: skip
     regularize: str | None = option(
         TRAINING, None, "NAME:S", "Train with a penalty first, as contribution:1.",
