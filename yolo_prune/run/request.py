@@ -339,7 +339,8 @@ def _problem(base: YOLO, options: Options, parsed: Parsed, imgsz: int, plan: Pru
     if plan is None:  # what needs no measurement, before a profile may have to be measured
         counted = CostModel(network)
         asked = {target.kind: target.of(counted.full) for target in options.targets if target.kind in counted.full}
-        require_reachable(Problem(groups, counted, asked, limits=limits))
+        if asked:
+            require_reachable(Problem(groups, counted, asked, limits=limits))
     costs = CostModel(network, parsed.kinds, measured_kinds(base, network, options))
     problem = Problem(
         groups, costs, _target(options, costs, plan), limits=limits, allocation=options.allocation,
