@@ -60,7 +60,8 @@ def main() -> None:
     rows = [
         [args.data, str(args.imgsz), way, f"{of_way['seconds']:.1f}", f"{of_way['over plain']:.2f}",
          f"{of_way['peak_mb']:.0f}"]
-        for way, of_way in results.figures.get(key, {}).items()
+        for way in (PLAIN, *WAYS)
+        if (of_way := results.figures.get(key, {}).get(way))
     ]  # fmt: skip
     print_measured(["data", "px", "epoch of the", "seconds", "over plain", "peak memory, MB"], rows)
 
