@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -27,3 +31,15 @@ def peak_memory_mb() -> float:
     """
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(status.split("VmHWM:")[1].split()[0]) / 1e3
+
+
+def in_own_process(benchmark: str, *words: object) -> Any:
+    """Run a benchmark in a process of its own, and return the figures that its last line holds as JSON.
+
+    Args:
+        benchmark: its name, e.g. "planning".
+        *words: of its command line.
+    """
+    command = [sys.executable, "-m", f"benchmarks.{benchmark}", *map(str, words)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])

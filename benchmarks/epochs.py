@@ -2,9 +2,9 @@
 
     python -m benchmarks.epochs --out DIR [--data bccd] [--imgsz 320] [--repeats 3] [--figures epochs.json] [--show]
 
-The original is trained by Ultralytics. The model that is slimmed to 54 % of the MACs learns from labels,
-from the original, and from both. Each way trains two epochs in a process of its own, of which the second is timed,
-without its validation. All ways are run in turns, `--repeats` times. "over plain" is the median over the repeats of the
+The original is trained by Ultralytics. The model that is slimmed to 54 % of the MACs learns from labels, from the
+original, and from both. Each way trains two epochs in a process of its own, of which the second is timed, without its
+validation. All ways are run in turns, `--repeats` times. "over plain" is the median over the repeats of the
 seconds over those of the plain epoch of the same repeat. Memory is the peak of the process. Data whose figures are in
 the file --figures are not measured again; --show only prints what the file holds.
 """
@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -27,7 +25,7 @@ os.environ["YOLO_VERBOSE"] = "false"  # before Ultralytics is imported: its repo
 import ultralytics
 
 from benchmarks.bench import BATCH, CASES, Results
-from benchmarks.environment import describe, peak_memory_mb
+from benchmarks.environment import describe, in_own_process, peak_memory_mb
 from benchmarks.tables import print_measured
 from tests.catalogue import prepare, weights
 from yolo_prune import YOLO
@@ -55,7 +53,11 @@ def main() -> None:
     key = f"{args.data}/{args.imgsz}"
     if key not in results and not args.show:
         make_plan(args)
-        repeats = [{way: measured_alone(way, args) for way in (PLAIN, *WAYS)} for _ in range(args.repeats)]
+        words = ["--out", args.out, "--data", args.data, "--imgsz", args.imgsz]
+        repeats = [
+            {way: in_own_process("epochs", "--measure", way, *words) for way in (PLAIN, *WAYS)}
+            for _ in range(args.repeats)
+        ]
         results.put(key, {way: summed_up(way, repeats) for way in (PLAIN, *WAYS)})
     rows = [
         [args.data, str(args.imgsz), way, f"{of_way['seconds']:.1f}", f"{of_way['over plain']:.2f}",
@@ -68,21 +70,13 @@ def main() -> None:
 
 def make_plan(args: argparse.Namespace) -> None:
     """Make the plan that all slimmed models share. Any plan of that size takes the same time."""
-    checkpoint, dataset = CASES[args.data]
-    prepare(dataset, args.out / "data")
+    args.out.mkdir(parents=True, exist_ok=True)
+    checkpoint, _ = CASES[args.data]
     with tempfile.TemporaryDirectory() as directory:
         plan = YOLO(weights(checkpoint)).prune(
             dry_run=True, target_macs="54%", criterion="bn-scale", imgsz=args.imgsz, out=Path(directory, "plan")
         ).plan  # fmt: skip
         plan.save(args.out / "plan.json")
-
-
-def measured_alone(way: str, args: argparse.Namespace) -> dict[str, float]:
-    """Return the figures of a way, measured in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.epochs", "--measure", way, "--out", str(args.out)]
-    command += ["--data", args.data, "--imgsz", str(args.imgsz)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def summed_up(way: str, repeats: list[dict[str, dict[str, float]]]) -> dict[str, float]:

@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -25,7 +23,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.bench import Results
-from benchmarks.environment import describe, peak_memory_mb
+from benchmarks.environment import describe, in_own_process, peak_memory_mb
 from benchmarks.tables import print_header, print_row
 from yolo_prune import YOLO
 from yolo_prune.statistics.calibration import Noise
@@ -59,9 +57,7 @@ def main() -> None:
     results = Results(args.figures)
     for model in args.models:
         if model not in results and not args.show:
-            command = [sys.executable, "-m", "benchmarks.planning", "--measure", model]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            results.put(model, json.loads(done.stdout.splitlines()[-1]))
+            results.put(model, in_own_process("planning", "--measure", model))
     print_header("model", *COLUMNS.values())
     for model in args.models:
         if model in results:

@@ -18,8 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -31,7 +29,7 @@ import torch
 from torch import nn
 
 from benchmarks.bench import Bench, Results
-from benchmarks.environment import describe, peak_memory_mb
+from benchmarks.environment import describe, in_own_process, peak_memory_mb
 from benchmarks.tables import print_header, print_row
 from yolo_prune import YOLO, criteria
 from yolo_prune.costs import CostModel
@@ -188,10 +186,8 @@ def print_costs(args: argparse.Namespace, samples: int) -> None:
     results = Results(args.figures)
     for model in args.models:
         if model not in results and not args.show:
-            command = [sys.executable, "-m", "benchmarks.reconstruction", "--one", model]
-            options = ["--samples", str(samples), "--imgsz", str(args.imgsz)]
-            done = subprocess.run([*command, *options], stdout=subprocess.PIPE, text=True, check=True)
-            results.put(model, json.loads(done.stdout.splitlines()[-1]))
+            options = ["--samples", samples, "--imgsz", args.imgsz]
+            results.put(model, in_own_process("reconstruction", "--one", model, *options))
     print_header("model", *COSTS)
     for model in args.models:
         if model in results:

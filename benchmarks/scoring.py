@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -26,7 +24,7 @@ from torch import nn
 from ultralytics.cfg import get_cfg
 
 from benchmarks.bench import Results
-from benchmarks.environment import describe, peak_memory_mb
+from benchmarks.environment import describe, in_own_process, peak_memory_mb
 from benchmarks.tables import print_header, print_row
 from yolo_prune import YOLO, criteria
 from yolo_prune.structure import find_groups
@@ -147,10 +145,8 @@ def measure_memory(args: argparse.Namespace, criterion: str, samples: int) -> fl
 
 def memory_in_own_process(args: argparse.Namespace, criterion: str, samples: int) -> float:
     """Return what `measure_memory` gives in a new process."""
-    command = [sys.executable, "-m", "benchmarks.scoring", "--memory-of", criterion, str(samples)]
-    options = ["--model", args.model, "--imgsz", str(args.imgsz), "--batch", str(args.batch)]
-    done = subprocess.run([*command, *options], stdout=subprocess.PIPE, text=True, check=True)
-    return float(done.stdout.split()[-1])
+    options = ["--model", args.model, "--imgsz", args.imgsz, "--batch", args.batch]
+    return in_own_process("scoring", "--memory-of", criterion, samples, *options)
 
 
 if __name__ == "__main__":

@@ -227,9 +227,9 @@ def trains_on_a_list(request: Request) -> bool:
 
 def training_data(request: Request, directory: Path) -> str:
     """Return the dataset without the held-out images, as Ultralytics is given it; its list lies in the directory."""
-    extra = more_images(request)
     if not trains_on_a_list(request):
         return request.training_data
+    extra = more_images(request)
     if request.held_out is None:
         train, judged = request.dataset.images("train"), request.dataset.images("val")
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from yolo_prune.content import hash_of
 from yolo_prune.errors import RequestError, in_one_line
 
 NAME_LENGTH = 120  # characters of a directory
@@ -95,7 +95,7 @@ class Sweep:
 def _directory_name(title: str) -> str:
     """Return a title as the name of a directory: a hash follows where characters are replaced or cut."""
     name = "".join(c if c.isalnum() or c in "=,.%-_" else "_" for c in title)[:NAME_LENGTH]
-    return name if name == title else f"{name}-{hashlib.sha256(title.encode()).hexdigest()[:8]}"
+    return name if name == title else f"{name}-{hash_of(title)[:8]}"
 
 
 def _search_spaces(drawn: Mapping[str, tuple[str, Sequence[Any]]]) -> dict[str, Any]:
